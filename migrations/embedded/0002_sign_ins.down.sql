@@ -1,0 +1,2 @@
+DROP TABLE revocations;
+DROP TABLE device_sessions;
