@@ -1,0 +1,152 @@
+//! Password hashing under load: as many threads as there are cores, of low priority, behind a short wait.
+//!
+//! One hash takes about 15 ms of a core. A login flood must neither starve the calls that need no hash, hence threads
+//! that give way to all others, nor queue up without end, hence the shedding.
+
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use pkg_auth::{Argon2id, Scratch, Verdict};
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::password::Password;
+
+/// How long a call waits for a free thread before it is shed.
+pub const MAX_WAIT: Duration = Duration::from_millis(250);
+
+/// How many calls wait at most: beyond it the wait would be in vain.
+const MAX_WAITING_PER_THREAD: usize = 64;
+
+/// How much the hashing threads give way to others, in steps of nice(2).
+const NICENESS: i32 = 15;
+
+/// Hashes and checks passwords.
+#[derive(Clone)]
+pub struct PasswordHasher {
+    jobs: mpsc::Sender<Job>,
+    /// A permit stands for a free thread.
+    threads: Arc<Semaphore>,
+    /// A permit stands for a place in the queue, or on a thread.
+    places: Arc<Semaphore>,
+    /// What an unknown user's password is checked against, to spend the same time on it.
+    decoy: Arc<str>,
+}
+
+/// Too many passwords wait to be checked.
+#[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
+#[error("too many passwords wait to be checked")]
+pub struct Overloaded;
+
+type Job = Box<dyn FnOnce(&Argon2id, &mut Scratch) + Send>;
+
+impl PasswordHasher {
+    /// Starts the threads. They end when the last clone is dropped. `salt` makes the decoy.
+    ///
+    /// # Panics
+    /// If the operating system gives no threads.
+    #[must_use]
+    pub fn start(threads: usize, algorithm: &Argon2id, salt: [u8; 16]) -> Self {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let queue = Arc::new(Mutex::new(queue));
+        for number in 0..threads {
+            let (queue, algorithm) = (queue.clone(), algorithm.clone());
+            std::thread::Builder::new()
+                .name(format!("hash-{number}"))
+                .spawn(move || work(&queue, &algorithm))
+                .expect("the operating system gives threads");
+        }
+        Self {
+            jobs,
+            threads: Arc::new(Semaphore::new(threads)),
+            places: Arc::new(Semaphore::new(threads * (MAX_WAITING_PER_THREAD + 1))),
+            decoy: algorithm.decoy(salt).into(),
+        }
+    }
+
+    /// The hash to store for a new password.
+    pub async fn hash(&self, password: &Password, salt: [u8; 16]) -> Result<String, Overloaded> {
+        let password = password.clone();
+        self.run(move |algorithm, scratch| algorithm.hash(password.reveal(), salt, scratch)).await
+    }
+
+    /// Checks a password. Without a stored hash the answer is [`Verdict::Wrong`], after the same work.
+    pub async fn verify(&self, password: &Password, stored: Option<&str>) -> Result<Verdict, Overloaded> {
+        let password = password.clone();
+        let known = stored.is_some();
+        let stored: Arc<str> = stored.map_or_else(|| self.decoy.clone(), Arc::from);
+        let verdict = self.run(move |algorithm, scratch| algorithm.verify(password.reveal(), &stored, scratch)).await?;
+        Ok(if known { verdict } else { Verdict::Wrong })
+    }
+
+    async fn run<T, F>(&self, work: F) -> Result<T, Overloaded>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Argon2id, &mut Scratch) -> T + Send + 'static,
+    {
+        let place = self.places.clone().try_acquire_owned().map_err(|_| Overloaded)?;
+        let thread = tokio::time::timeout(MAX_WAIT, self.threads.clone().acquire_owned());
+        let thread = thread.await.map_err(|_| Overloaded)?.map_err(|_| Overloaded)?;
+
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |algorithm, scratch| {
+            // Nobody listens any more if the caller went away; the permits go back in any case.
+            let _ = answer.send(work(algorithm, scratch));
+            drop((thread, place));
+        });
+        self.jobs.send(job).map_err(|_| Overloaded)?;
+        answered.await.map_err(|_| Overloaded)
+    }
+}
+
+fn work(queue: &Mutex<mpsc::Receiver<Job>>, algorithm: &Argon2id) {
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::warn!(%error, "password hashing runs at normal priority");
+    }
+    let mut scratch = Scratch::default();
+    loop {
+        let Ok(job) = queue.lock().map(|queue| queue.recv()) else { return };
+        let Ok(job) = job else { return };
+        job(algorithm, &mut scratch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn password(text: &str) -> Password {
+        Password::parse(text).unwrap()
+    }
+
+    fn quick() -> Argon2id {
+        Argon2id::with_params(64, 1, 1)
+    }
+
+    #[tokio::test]
+    async fn a_password_is_known_by_its_hash() {
+        let hasher = PasswordHasher::start(1, &quick(), [0; 16]);
+        let hash = hasher.hash(&password("correct-horse-9"), [1; 16]).await.unwrap();
+        assert_eq!(hasher.verify(&password("correct-horse-9"), Some(&hash)).await, Ok(Verdict::Right));
+        assert_eq!(hasher.verify(&password("correct-horse-8"), Some(&hash)).await, Ok(Verdict::Wrong));
+        assert_eq!(hasher.verify(&password("correct-horse-9"), None).await, Ok(Verdict::Wrong));
+    }
+
+    #[tokio::test]
+    async fn a_flood_is_shed_and_the_next_call_is_served() {
+        let hasher = PasswordHasher::start(1, &quick(), [0; 16]);
+        let (release, held) = mpsc::channel::<()>();
+        let blocker = tokio::spawn({
+            let hasher = hasher.clone();
+            async move { hasher.run(move |_, _| held.recv()).await.map(drop) }
+        });
+        while hasher.threads.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+
+        assert_eq!(hasher.verify(&password("anything"), None).await, Err(Overloaded));
+
+        release.send(()).unwrap();
+        assert_eq!(blocker.await.unwrap(), Ok(()));
+        assert_eq!(hasher.verify(&password("anything"), None).await, Ok(Verdict::Wrong));
+    }
+}

@@ -1,0 +1,77 @@
+//! What admins do to accounts: ban, unban, give a role.
+//!
+//! The account is changed first and its sessions are ended then. If the process dies in between, no session survives its
+//! next refresh, which reads the account; and the repeated call ends them at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pkg_ambient::Ambient;
+use uuid::Uuid;
+
+use crate::account::{AccountRole, Ban};
+use crate::sessions::{SessionError, Sessions};
+use crate::store::{AccountStore, StoreError};
+
+const REASON_MAX: usize = 500;
+
+/// Everything that only admins may do to accounts.
+#[derive(Clone)]
+pub struct Moderation {
+    pub(crate) accounts: Arc<dyn AccountStore>,
+    pub(crate) sessions: Sessions,
+    pub(crate) ambient: Ambient,
+}
+
+/// Why somebody is banned: 1–500 characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BanReason(String);
+
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("a reason has 1 to {REASON_MAX} characters")]
+pub struct BanReasonInvalid;
+
+impl BanReason {
+    pub fn parse(text: &str) -> Result<Self, BanReasonInvalid> {
+        let text = text.trim();
+        let fits = (1..=REASON_MAX).contains(&text.chars().count());
+        if fits { Ok(Self(text.to_owned())) } else { Err(BanReasonInvalid) }
+    }
+}
+
+/// Why nothing was done.
+#[derive(Debug, thiserror::Error)]
+pub enum ModerationError {
+    #[error("there is no such user")]
+    NotFound,
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}
+
+impl From<StoreError> for ModerationError {
+    fn from(error: StoreError) -> Self {
+        Self::Session(error.into())
+    }
+}
+
+impl Moderation {
+    /// Bans a user, for a time or for good, and ends their sessions. It replaces a ban that is there.
+    pub async fn ban(&self, user: Uuid, reason: BanReason, duration: Option<Duration>) -> Result<Ban, ModerationError> {
+        let until = duration.map(|duration| self.ambient.now() + duration);
+        let ban = Ban { reason: reason.0, until };
+        let epoch = self.accounts.set_ban(user, Some(&ban)).await?.ok_or(ModerationError::NotFound)?;
+        self.sessions.begin_epoch(user, epoch, None).await?;
+        Ok(ban)
+    }
+
+    /// Lifts the ban, if there is one.
+    pub async fn unban(&self, user: Uuid) -> Result<(), ModerationError> {
+        self.accounts.set_ban(user, None).await?.map(drop).ok_or(ModerationError::NotFound)
+    }
+
+    /// Gives a user a role and ends their sessions, whose tokens carry the old one.
+    pub async fn set_role(&self, user: Uuid, role: AccountRole) -> Result<(), ModerationError> {
+        let epoch = self.accounts.set_role(user, role).await?.ok_or(ModerationError::NotFound)?;
+        Ok(self.sessions.begin_epoch(user, epoch, None).await?)
+    }
+}

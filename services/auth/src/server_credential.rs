@@ -1,0 +1,126 @@
+//! The credentials of game servers, and the short-lived tokens they are exchanged for.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use pkg_ambient::Ambient;
+use pkg_auth::Role;
+use pkg_middleware::RevocationWatch;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::limits::{Limited, SignInLimits};
+use crate::secret::SecretHash;
+use crate::sessions::RevocationFailed;
+use crate::store::{ServerCredentialStore, StoreError};
+use crate::tokens::{AccessToken, TokenMint};
+
+/// How many there are at most.
+const CREDENTIALS_MAX: usize = 1_000;
+const NAME_MAX: usize = 64;
+
+/// A game server's credential, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerCredential {
+    pub id: Uuid,
+    pub name: ServerName,
+    pub created_at: OffsetDateTime,
+}
+
+/// A name to tell servers apart: 1–64 characters, none of them a control character.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerName(String);
+
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("a name has 1 to {NAME_MAX} characters and no control characters")]
+pub struct ServerNameInvalid;
+
+impl ServerName {
+    /// A name that was parsed before it was stored.
+    pub(crate) fn from_store(text: String) -> Self {
+        Self(text)
+    }
+
+    pub fn parse(text: &str) -> Result<Self, ServerNameInvalid> {
+        let text = text.trim();
+        let fits = (1..=NAME_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+        if fits { Ok(Self(text.to_owned())) } else { Err(ServerNameInvalid) }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why a credential could not be made, used or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerCredentialError {
+    #[error("there are {CREDENTIALS_MAX} server credentials: delete some")]
+    TooMany,
+    #[error("there is no such server credential")]
+    NotFound,
+    #[error("the credential id or the secret is wrong")]
+    Wrong,
+    #[error(transparent)]
+    Limited(#[from] Limited),
+    #[error(transparent)]
+    Revocation(#[from] RevocationFailed),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The credentials of all game servers.
+#[derive(Clone)]
+pub struct ServerCredentials {
+    pub(crate) store: Arc<dyn ServerCredentialStore>,
+    pub(crate) mint: Arc<TokenMint>,
+    pub(crate) revocations: RevocationWatch,
+    pub(crate) limits: Arc<SignInLimits>,
+    pub(crate) ambient: Ambient,
+}
+
+impl ServerCredentials {
+    /// Creates one. The secret is returned this once: only its hash is kept.
+    pub async fn create(&self, name: ServerName) -> Result<(ServerCredential, String), ServerCredentialError> {
+        let credential = ServerCredential { id: self.ambient.id(), name, created_at: self.ambient.now() };
+        let secret = self.mint.new_secret();
+        if !self.store.add_credential(&credential, &SecretHash::of(&secret), CREDENTIALS_MAX).await? {
+            return Err(ServerCredentialError::TooMany);
+        }
+        Ok((credential, secret))
+    }
+
+    /// A page of them, the oldest first, and whether there are more.
+    pub async fn list(
+        &self,
+        after: Option<Uuid>,
+        size: usize,
+    ) -> Result<(Vec<ServerCredential>, bool), ServerCredentialError> {
+        let mut page = self.store.credentials(after, size + 1).await?;
+        let more = page.len() > size;
+        page.truncate(size);
+        Ok((page, more))
+    }
+
+    /// Deletes one and revokes its tokens.
+    pub async fn delete(&self, id: Uuid) -> Result<(), ServerCredentialError> {
+        // Revoked first: if the process dies in between, the call is repeated and finds the rest of its work.
+        self.revocations.revoke(&[id]).await.map_err(RevocationFailed)?;
+        if self.store.delete_credential(id).await? { Ok(()) } else { Err(ServerCredentialError::NotFound) }
+    }
+
+    /// Exchanges a credential for an access token of role server. Its session is the credential itself.
+    pub async fn issue_token(
+        &self,
+        id: Uuid,
+        secret: &str,
+        address: Option<IpAddr>,
+    ) -> Result<AccessToken, ServerCredentialError> {
+        self.limits.check_address(address)?;
+        let stored = self.store.credential_secret(id).await?.ok_or(ServerCredentialError::Wrong)?;
+        if !stored.matches(&SecretHash::of(secret)) {
+            return Err(ServerCredentialError::Wrong);
+        }
+        Ok(self.mint.access_token(id, id, Role::Server, self.ambient.now()))
+    }
+}

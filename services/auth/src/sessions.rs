@@ -1,0 +1,259 @@
+//! Opening, refreshing and ending device sessions: the rules of [`crate::device_session`], applied to the store.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pkg_ambient::Ambient;
+use pkg_auth::{RefreshTokenError, Role};
+use pkg_middleware::RevocationWatch;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::account::{Account, AccountRole, Ban};
+use crate::device_session::{Device, DeviceSession, DeviceSessions, Ended, Presented, Refresh, StaleEpoch};
+use crate::secret::SecretHash;
+use crate::store::{AccountStore, DeviceSessionStore, Loaded, StoreError};
+use crate::tokens::{TokenMint, Tokens};
+
+/// How often a change is tried again because somebody else changed the same user's sessions. Each round one of them
+/// succeeds, so this is how many may change one user's sessions at once.
+const CHANGE_ATTEMPTS: usize = 128;
+
+/// How long the fence against late sign-ins stands after the last session ended. A sign-in takes seconds.
+const FENCE: Duration = Duration::from_hours(1);
+
+/// The device sessions of all users.
+#[derive(Clone)]
+pub struct Sessions {
+    pub(crate) store: Arc<dyn DeviceSessionStore>,
+    pub(crate) accounts: Arc<dyn AccountStore>,
+    pub(crate) revocations: RevocationWatch,
+    pub(crate) mint: Arc<TokenMint>,
+    pub(crate) ambient: Ambient,
+}
+
+/// Who signs in, from where, on what.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    pub device: Device,
+    pub address: Option<IpAddr>,
+}
+
+/// Why device sessions could not be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    #[error("the account was changed meanwhile")]
+    AccountChanged,
+    #[error("too many changes of one user's sessions at once")]
+    Contended,
+    #[error(transparent)]
+    Revocation(#[from] RevocationFailed),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Tokens could not be revoked on all replicas.
+#[derive(Debug, thiserror::Error)]
+#[error("the revocation could not be made known")]
+pub struct RevocationFailed(#[source] pub pkg_auth::RevocationsUnavailable);
+
+/// Why a refresh token was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshError {
+    #[error("the refresh token is not valid: sign in again")]
+    Invalid,
+    #[error("the device session has run out: sign in again")]
+    Expired,
+    #[error("the refresh token was used before: the session is over, sign in again")]
+    Reused,
+    #[error("the account is banned")]
+    Banned(Ban),
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}
+
+impl From<RefreshTokenError> for RefreshError {
+    fn from(_: RefreshTokenError) -> Self {
+        Self::Invalid
+    }
+}
+
+impl From<StoreError> for RefreshError {
+    fn from(error: StoreError) -> Self {
+        Self::Session(error.into())
+    }
+}
+
+/// What a change of a user's sessions came to.
+enum Change<T> {
+    /// Nothing to save.
+    None(T),
+    /// To be saved; these sessions are over by it.
+    Save(T, Vec<Ended>),
+}
+
+impl Sessions {
+    /// Opens a session for an account whose credential was just checked.
+    pub async fn open(
+        &self,
+        account: &Account,
+        origin: &Origin,
+        device_key: Option<SecretHash>,
+    ) -> Result<Tokens, SessionError> {
+        let now = self.ambient.now();
+        let id = self.ambient.id();
+        let refresh = self.mint.refresh.mint(account.id, id, self.ambient.random());
+        let session = DeviceSession {
+            id,
+            device_key,
+            device: origin.device.clone(),
+            address: origin.address,
+            created_at: now,
+            refreshed_at: now,
+            expires_at: now + self.mint.lifetimes.session,
+            access_expires_at: now + self.mint.lifetimes.access,
+            epoch: account.epoch,
+            refresh_hash: refresh.hash().into(),
+            previous_hash: None,
+        };
+        let opened = self.change(account.id, |sessions| match sessions.open(session.clone(), now) {
+            Ok(ended) => Change::Save(Ok(()), ended),
+            Err(StaleEpoch) => Change::None(Err(SessionError::AccountChanged)),
+        });
+        opened.await??;
+
+        Ok(Tokens {
+            access: self.mint.access_token(account.id, id, account.role.into(), now),
+            refresh: refresh.reveal(),
+            refresh_lifetime: self.mint.lifetimes.session,
+            session: id,
+        })
+    }
+
+    /// Exchanges a refresh token for new tokens.
+    pub async fn refresh(&self, token: &str, address: Option<IpAddr>) -> Result<Tokens, RefreshError> {
+        let token = self.mint.refresh.parse(token)?;
+        let successor = self.mint.refresh.successor(&token);
+        let now = self.ambient.now();
+
+        let (account, loaded) = tokio::join!(self.accounts.account(token.user()), self.store.load(token.user()));
+        let Some(account) = account? else { return Err(RefreshError::Invalid) };
+        if let Some(ban) = account.active_ban(now) {
+            return Err(RefreshError::Banned(ban.clone()));
+        }
+        let presented = Presented {
+            session: token.session(),
+            hash: token.hash().into(),
+            successor_hash: successor.hash().into(),
+            account_epoch: account.epoch,
+            address,
+            access_expires_at: now + self.mint.lifetimes.access,
+        };
+        let refresh = self.change_loaded(token.user(), loaded?, |sessions| match sessions.refresh(&presented, now) {
+            rotated @ Refresh::Rotated { .. } => Change::Save(rotated, vec![]),
+            over @ (Refresh::Reused(ended) | Refresh::Outdated(ended)) => Change::Save(over, vec![ended]),
+            unchanged @ (Refresh::Repeated { .. } | Refresh::Unknown | Refresh::Expired) => Change::None(unchanged),
+        });
+        match refresh.await? {
+            Refresh::Rotated { session_expires_at } | Refresh::Repeated { session_expires_at } => Ok(Tokens {
+                access: self.mint.access_token(account.id, token.session(), account.role.into(), now),
+                refresh: successor.reveal(),
+                refresh_lifetime: (session_expires_at - now).try_into().unwrap_or_default(),
+                session: token.session(),
+            }),
+            Refresh::Unknown | Refresh::Outdated(_) => Err(RefreshError::Invalid),
+            Refresh::Expired => Err(RefreshError::Expired),
+            Refresh::Reused(_) => Err(RefreshError::Reused),
+        }
+    }
+
+    /// A user's sessions, the most recently used first.
+    pub async fn list(&self, user: Uuid) -> Result<Vec<DeviceSession>, SessionError> {
+        Ok(self.store.load(user).await?.sessions.listed(self.ambient.now()))
+    }
+
+    /// Ends a session; `false` if the user has no such session.
+    pub async fn end(&self, user: Uuid, session: Uuid) -> Result<bool, SessionError> {
+        let change = |sessions: &mut DeviceSessions| match sessions.end(session) {
+            Some(ended) => Change::Save(true, vec![ended]),
+            None => Change::None(false),
+        };
+        self.change(user, change).await
+    }
+
+    /// Ends the session that a call was made with, which may have been opened by other means than a sign-in.
+    pub async fn log_out(&self, user: Uuid, session: Uuid) -> Result<(), SessionError> {
+        self.revocations.revoke(&[session]).await.map_err(RevocationFailed)?;
+        self.end(user, session).await.map(drop)
+    }
+
+    /// Ends all sessions but one; says how many.
+    pub async fn end_others(&self, user: Uuid, keep: Uuid) -> Result<usize, SessionError> {
+        let change = |sessions: &mut DeviceSessions| match sessions.end_others(keep) {
+            ended if ended.is_empty() => Change::None(0),
+            ended => Change::Save(ended.len(), ended),
+        };
+        self.change(user, change).await
+    }
+
+    /// Ends all sessions older than an epoch of the account; one may be kept.
+    pub async fn begin_epoch(&self, user: Uuid, epoch: i64, keep: Option<Uuid>) -> Result<(), SessionError> {
+        self.change(user, |sessions| Change::Save((), sessions.begin_epoch(epoch, keep))).await
+    }
+
+    async fn change<T>(
+        &self,
+        user: Uuid,
+        change: impl FnMut(&mut DeviceSessions) -> Change<T>,
+    ) -> Result<T, SessionError> {
+        let loaded = self.store.load(user).await?;
+        self.change_loaded(user, loaded, change).await
+    }
+
+    async fn change_loaded<T>(
+        &self,
+        user: Uuid,
+        mut loaded: Loaded,
+        mut change: impl FnMut(&mut DeviceSessions) -> Change<T>,
+    ) -> Result<T, SessionError> {
+        for _ in 0..CHANGE_ATTEMPTS {
+            let (outcome, ended) = match change(&mut loaded.sessions) {
+                Change::None(outcome) => return Ok(outcome),
+                Change::Save(outcome, ended) => (outcome, ended),
+            };
+            // Revoked first: if the process dies before the save, the repeated call finds its work still to do.
+            self.revoke(&ended).await?;
+            let now = self.ambient.now();
+            if self.store.save(user, &loaded, now, keep_until(&loaded.sessions, now)).await? {
+                return Ok(outcome);
+            }
+            loaded = self.store.load(user).await?;
+        }
+        Err(SessionError::Contended)
+    }
+
+    async fn revoke(&self, ended: &[Ended]) -> Result<(), RevocationFailed> {
+        let now = self.ambient.now();
+        let live: Vec<Uuid> =
+            ended.iter().filter(|ended| ended.has_live_tokens(now)).map(|ended| ended.session).collect();
+        if live.is_empty() {
+            return Ok(());
+        }
+        self.revocations.revoke(&live).await.map_err(RevocationFailed)
+    }
+}
+
+fn keep_until(sessions: &DeviceSessions, now: OffsetDateTime) -> OffsetDateTime {
+    let last = sessions.sessions.iter().map(|session| session.expires_at).max();
+    last.unwrap_or(now).max(now + FENCE)
+}
+
+impl From<AccountRole> for Role {
+    fn from(role: AccountRole) -> Self {
+        match role {
+            AccountRole::Player => Self::Player,
+            AccountRole::Admin => Self::Admin,
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Signing in: by name and password, by a device's secret, by registering.
+
+use std::sync::Arc;
+
+use pkg_ambient::Ambient;
+use pkg_auth::Verdict;
+use uuid::Uuid;
+
+use crate::account::{Account, Ban, Email, Identifier, Username};
+use crate::hashing::{Overloaded, PasswordHasher};
+use crate::limits::{Limited, SignInLimits};
+use crate::password::Password;
+use crate::secret::SecretHash;
+use crate::sessions::{Origin, SessionError, Sessions};
+use crate::store::{AccountStore, ClaimError, NewAccount, StoreError};
+use crate::tokens::Tokens;
+
+/// How often a guest's name is drawn again because somebody has it. Two clashes in a row are all but impossible.
+const GUEST_NAME_DRAWS: usize = 4;
+
+/// Everything that ends with a new device session.
+#[derive(Clone)]
+pub struct SignIn {
+    pub(crate) accounts: Arc<dyn AccountStore>,
+    pub(crate) sessions: Sessions,
+    pub(crate) passwords: PasswordHasher,
+    pub(crate) limits: Arc<SignInLimits>,
+    pub(crate) ambient: Ambient,
+}
+
+/// A registration, its fields checked.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    pub username: Username,
+    pub email: Email,
+    pub password: Password,
+    /// The client's own id of this registration, if it wants to be able to repeat it.
+    pub id: Option<Uuid>,
+}
+
+/// A device's own credential, hashed at the edge.
+#[derive(Debug, Clone, Copy)]
+pub struct DeviceSecret(pub SecretHash);
+
+/// Why nobody was signed in.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    #[error("the name or the credential is wrong")]
+    WrongCredential,
+    #[error("the account is banned")]
+    Banned(Ban),
+    #[error("the username is taken")]
+    UsernameTaken,
+    #[error("the e-mail address is taken")]
+    EmailTaken,
+    #[error("the registration id was used for another registration")]
+    RegistrationUsed,
+    #[error(transparent)]
+    Limited(#[from] Limited),
+    #[error(transparent)]
+    Overloaded(#[from] Overloaded),
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}
+
+impl From<StoreError> for SignInError {
+    fn from(error: StoreError) -> Self {
+        Self::Session(error.into())
+    }
+}
+
+impl From<ClaimError> for SignInError {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::UsernameTaken => Self::UsernameTaken,
+            ClaimError::EmailTaken => Self::EmailTaken,
+            ClaimError::RegistrationUsed => Self::RegistrationUsed,
+            ClaimError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl SignIn {
+    /// Creates an account and signs in to it.
+    pub async fn register(&self, new: &Registration, origin: &Origin) -> Result<(Account, Tokens), SignInError> {
+        self.limits.check_address(origin.address)?;
+        let password_hash = self.passwords.hash(&new.password, self.ambient.random()).await?;
+        let account = NewAccount {
+            id: self.ambient.id(),
+            username: new.username.clone(),
+            email: Some(new.email.clone()),
+            password_hash: Some(password_hash),
+            registration_id: new.id,
+            created_at: self.ambient.now(),
+        };
+        let account = match self.accounts.create(&account).await {
+            Ok(account) => account,
+            Err(ClaimError::Store(error)) => return Err(error.into()),
+            Err(taken) => self.repeated_registration(new).await?.ok_or(taken)?,
+        };
+        self.admit(account, origin, None).await
+    }
+
+    /// Signs in by name and password. An unknown name costs the same time and has the same answer as a wrong password.
+    pub async fn log_in(
+        &self,
+        identifier: &Identifier,
+        password: &Password,
+        origin: &Origin,
+    ) -> Result<(Account, Tokens), SignInError> {
+        self.limits.check_address(origin.address)?;
+        self.limits.check_identifier(identifier)?;
+        let account = self.accounts.account_by_identifier(identifier).await?;
+        let stored = account.as_ref().and_then(|account| account.password_hash.as_deref());
+        let verdict = self.passwords.verify(password, stored).await?;
+
+        match (account, verdict) {
+            (Some(account), Verdict::Right) => self.admit(account, origin, None).await,
+            (Some(account), Verdict::RightButOutdated) => {
+                self.rehash(&account, password).await;
+                self.admit(account, origin, None).await
+            }
+            (None, _) | (_, Verdict::Wrong) => Err(SignInError::WrongCredential),
+        }
+    }
+
+    /// Signs in by a device's secret, whose first use creates the account. Says whether it did.
+    pub async fn log_in_with_device(
+        &self,
+        secret: &DeviceSecret,
+        origin: &Origin,
+    ) -> Result<(Account, Tokens, bool), SignInError> {
+        self.limits.check_address(origin.address)?;
+        let (account, created) = match self.accounts.account_by_device(&secret.0).await? {
+            Some(account) => (account, false),
+            None => self.create_guest(secret).await?,
+        };
+        let (account, tokens) = self.admit(account, origin, Some(secret.0)).await?;
+        Ok((account, tokens, created))
+    }
+
+    async fn create_guest(&self, secret: &DeviceSecret) -> Result<(Account, bool), SignInError> {
+        for _ in 0..GUEST_NAME_DRAWS {
+            let guest = NewAccount {
+                id: self.ambient.id(),
+                username: Username::for_guest(self.ambient.random()),
+                email: None,
+                password_hash: None,
+                registration_id: None,
+                created_at: self.ambient.now(),
+            };
+            match self.accounts.create_guest(&guest, &secret.0).await {
+                Err(ClaimError::UsernameTaken) => {}
+                result => return Ok(result?),
+            }
+        }
+        Err(SignInError::UsernameTaken)
+    }
+
+    /// The account that an earlier call of the same registration created.
+    async fn repeated_registration(&self, new: &Registration) -> Result<Option<Account>, SignInError> {
+        let Some(id) = new.id else { return Ok(None) };
+        let Some(account) = self.accounts.account_by_registration(id).await? else { return Ok(None) };
+        let same_email = account.email.as_ref().is_some_and(|email| email.key() == new.email.key());
+        if account.username.key() != new.username.key() || !same_email {
+            return Ok(None);
+        }
+        let verdict = self.passwords.verify(&new.password, account.password_hash.as_deref()).await?;
+        Ok((verdict != Verdict::Wrong).then_some(account))
+    }
+
+    async fn admit(
+        &self,
+        account: Account,
+        origin: &Origin,
+        device_key: Option<SecretHash>,
+    ) -> Result<(Account, Tokens), SignInError> {
+        if let Some(ban) = account.active_ban(self.ambient.now()) {
+            return Err(SignInError::Banned(ban.clone()));
+        }
+        let tokens = self.sessions.open(&account, origin, device_key).await?;
+        Ok((account, tokens))
+    }
+
+    /// Stores the password under today's parameters. A sign-in does not fail for it: the next one tries again.
+    async fn rehash(&self, account: &Account, password: &Password) {
+        let Some(old) = &account.password_hash else { return };
+        let Ok(new) = self.passwords.hash(password, self.ambient.random()).await else { return };
+        if let Err(error) = self.accounts.rehash_password(account.id, old, &new).await {
+            tracing::warn!(%error, user_id = %account.id, "a password could not be rehashed");
+        }
+    }
+}

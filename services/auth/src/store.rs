@@ -1,0 +1,191 @@
+//! The ports of the auth service, in its own words, and the contract that every adapter keeps.
+
+mod accounts_sql;
+#[cfg(test)]
+mod contract;
+mod device_sessions_redis;
+mod device_sessions_sql;
+mod profiles_sql;
+mod server_credentials_sql;
+
+use async_trait::async_trait;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+pub use accounts_sql::SqlAccounts;
+pub use device_sessions_redis::RedisDeviceSessions;
+pub use device_sessions_sql::SqlDeviceSessions;
+
+use crate::account::{Account, AccountRole, Ban, Email, Identifier, Username};
+use crate::device_session::DeviceSessions;
+use crate::profile::{Profile, ProfileChange};
+use crate::secret::SecretHash;
+use crate::server_credential::ServerCredential;
+
+/// A store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be reached, or is overloaded: the same call may succeed later.
+    #[error("the store is not available")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It answered something that it must not: a defect.
+    #[error("the store answered something unexpected")]
+    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// An account to be created.
+#[derive(Debug, Clone)]
+pub struct NewAccount {
+    pub id: Uuid,
+    pub username: Username,
+    pub email: Option<Email>,
+    pub password_hash: Option<String>,
+    /// The client's id of the registration, to know its repetition by.
+    pub registration_id: Option<Uuid>,
+    pub created_at: OffsetDateTime,
+}
+
+/// Why a name cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    #[error("the username is taken")]
+    UsernameTaken,
+    #[error("the e-mail address is taken")]
+    EmailTaken,
+    #[error("the registration id was used for another registration")]
+    RegistrationUsed,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a guest becomes.
+#[derive(Debug, Clone)]
+pub struct Upgrade {
+    pub username: Username,
+    pub email: Email,
+    pub password_hash: String,
+}
+
+/// Users, credentials, identities and profiles: Postgres or SQLite.
+#[async_trait]
+pub trait AccountStore: Send + Sync {
+    /// Creates an account.
+    async fn create(&self, new: &NewAccount) -> Result<Account, ClaimError>;
+
+    /// Creates an account that a device signs in to, unless the device has one: then that one is returned, and `false`.
+    async fn create_guest(&self, new: &NewAccount, device: &SecretHash) -> Result<(Account, bool), ClaimError>;
+
+    async fn account(&self, id: Uuid) -> Result<Option<Account>, StoreError>;
+
+    async fn account_by_identifier(&self, identifier: &Identifier) -> Result<Option<Account>, StoreError>;
+
+    async fn account_by_device(&self, device: &SecretHash) -> Result<Option<Account>, StoreError>;
+
+    async fn account_by_registration(&self, registration: Uuid) -> Result<Option<Account>, StoreError>;
+
+    /// Makes a guest a full account; `None` if it is not a guest (any more).
+    async fn upgrade_guest(&self, id: Uuid, upgrade: &Upgrade) -> Result<Option<Account>, ClaimError>;
+
+    /// Replaces a password hash, if it is still the one given, and begins a new epoch, which is returned.
+    async fn change_password(&self, id: Uuid, old: &str, new: &str) -> Result<Option<i64>, StoreError>;
+
+    /// Replaces a password hash by one of the same password, if it is still the one given.
+    async fn rehash_password(&self, id: Uuid, old: &str, new: &str) -> Result<(), StoreError>;
+
+    /// Deletes an account and what belongs to it; `false` if it is not there.
+    async fn delete(&self, id: Uuid) -> Result<bool, StoreError>;
+
+    /// Sets or lifts a ban. A new epoch begins with a ban; the epoch that holds is returned, or `None` without an account.
+    async fn set_ban(&self, id: Uuid, ban: Option<&Ban>) -> Result<Option<i64>, StoreError>;
+
+    /// Sets the role and begins a new epoch, which is returned, or `None` without an account.
+    async fn set_role(&self, id: Uuid, role: AccountRole) -> Result<Option<i64>, StoreError>;
+}
+
+/// What players show of themselves: Postgres or SQLite, of the same users.
+#[async_trait]
+pub trait ProfileStore: Send + Sync {
+    async fn profile(&self, id: Uuid) -> Result<Option<Profile>, StoreError>;
+
+    /// In any order, without those that do not exist.
+    async fn profiles(&self, ids: &[Uuid]) -> Result<Vec<Profile>, StoreError>;
+
+    /// By [`Username::key`].
+    async fn profile_by_username(&self, key: &str) -> Result<Option<Profile>, StoreError>;
+
+    /// Changes a profile, if it has the version that the change expects.
+    async fn change_profile(&self, id: Uuid, change: &ProfileChange) -> Result<ProfileChanged, StoreError>;
+}
+
+/// What came of a change of a profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProfileChanged {
+    Done(Profile),
+    /// Somebody else changed it before.
+    Conflict,
+    NotFound,
+}
+
+/// The credentials of game servers: Postgres or SQLite.
+#[async_trait]
+pub trait ServerCredentialStore: Send + Sync {
+    /// Adds one, unless there are `most` already: then `false`.
+    async fn add_credential(
+        &self,
+        new: &ServerCredential,
+        secret: &SecretHash,
+        most: usize,
+    ) -> Result<bool, StoreError>;
+
+    /// The oldest first, those after `after`.
+    async fn credentials(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<ServerCredential>, StoreError>;
+
+    async fn credential_secret(&self, id: Uuid) -> Result<Option<SecretHash>, StoreError>;
+
+    /// `false` if it is not there.
+    async fn delete_credential(&self, id: Uuid) -> Result<bool, StoreError>;
+}
+
+/// A user's device sessions as they were loaded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Loaded {
+    pub sessions: DeviceSessions,
+    /// Rises with every save; 0 means that nothing is stored.
+    pub version: i64,
+}
+
+/// Device sessions: Redis or SQLite. They may be lost as a whole, then people sign in again.
+#[async_trait]
+pub trait DeviceSessionStore: Send + Sync {
+    /// What is stored; nothing stored is no sessions.
+    async fn load(&self, user: Uuid) -> Result<Loaded, StoreError>;
+
+    /// Saves, unless somebody else has since the load (`false`). May be forgotten after `keep_until`.
+    async fn save(
+        &self,
+        user: Uuid,
+        loaded: &Loaded,
+        now: OffsetDateTime,
+        keep_until: OffsetDateTime,
+    ) -> Result<bool, StoreError>;
+}
+
+fn encode(loaded: &Loaded) -> Result<String, StoreError> {
+    serde_json::to_string(&loaded.sessions).map_err(|error| StoreError::Broken(error.into()))
+}
+
+fn decode(version: i64, body: &str) -> Result<Loaded, StoreError> {
+    let sessions = serde_json::from_str(body).map_err(|error| StoreError::Broken(error.into()))?;
+    Ok(Loaded { sessions, version })
+}
+
+/// Something is stored that must not be.
+fn broken(what: String) -> StoreError {
+    StoreError::Broken(what.into())
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        if pkg_db::is_unavailable(&error) { Self::Unavailable(error.into()) } else { Self::Broken(error.into()) }
+    }
+}

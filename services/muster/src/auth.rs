@@ -1,0 +1,88 @@
+//! `muster auth`: the auth service on Postgres and Redis.
+
+use std::sync::Arc;
+
+use auth_service::{RedisDeviceSessions, SqlAccounts};
+use clap::Args;
+use pkg_ambient::Ambient;
+use pkg_db::{Database, PostgresSettings};
+use pkg_middleware::{Dependency, RevocationWatch};
+use pkg_redis::{Redis, RedisRevocations};
+use pkg_telemetry::Format;
+use secrecy::ExposeSecret;
+
+use crate::keys::Keys;
+use crate::migrate;
+use crate::options::{SecretOptions, ServerOptions, SignInOptions, StoreOptions, TokenOptions};
+use crate::readiness::{DatabaseReadiness, RedisReadiness};
+use crate::run;
+
+#[derive(Debug, Args)]
+pub struct Options {
+    #[command(flatten)]
+    server: ServerOptions,
+
+    #[command(flatten)]
+    stores: StoreOptions,
+
+    #[command(flatten)]
+    tokens: TokenOptions,
+
+    #[command(flatten)]
+    secrets: SecretOptions,
+
+    #[command(flatten)]
+    sign_in: SignInOptions,
+}
+
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let telemetry = run::start_telemetry(Format::Json, &options.server.edge.log)?;
+    let ambient = Ambient::system();
+    let settings = options.server.settings()?;
+    let tokens = Keys::from_options(&options.secrets, options.server.mode, &ambient)?.into_tools(&options.tokens)?;
+    let (database, redis) = open(&options.stores).await?;
+    migrate::check_is_current(&database).await?;
+
+    let revocations = RevocationWatch::new(Arc::new(RedisRevocations::new(redis.clone())), ambient.clone());
+    let stores: Vec<(_, Arc<dyn Dependency>)> = vec![
+        ("postgres", Arc::new(DatabaseReadiness(database.clone()))),
+        ("redis", Arc::new(RedisReadiness(redis.clone()))),
+    ];
+    let guard = run::guard(&tokens, &revocations);
+    let auth = auth_service::build(
+        auth_service::Deps {
+            accounts: SqlAccounts::new(database.clone()),
+            device_sessions: Arc::new(RedisDeviceSessions::new(redis.clone())),
+            revocations,
+            issuer: tokens.issuer,
+            verifier: tokens.verifier,
+            refresh_secrets: tokens.refresh,
+            stores,
+            ambient: ambient.clone(),
+        },
+        &options.sign_in.settings(&options.tokens)?,
+    );
+
+    let server = run::server(settings, guard, telemetry, ambient).mount(auth);
+    let bound = server.bind().await?;
+    tracing::info!(address = %bound.address()?, "serving");
+    bound.serve(run::shutdown()).await?;
+    database.close().await;
+    redis.close().await;
+    Ok(())
+}
+
+async fn open(options: &StoreOptions) -> anyhow::Result<(Database, Redis)> {
+    let postgres = PostgresSettings {
+        max_connections: options.postgres.connections.get(),
+        schema: options.postgres.schema.clone(),
+        ..PostgresSettings::default()
+    };
+    let redis = pkg_redis::Settings {
+        pool_size: options.redis_connections.get() as usize,
+        prefix: options.redis_prefix.clone(),
+        ..pkg_redis::Settings::default()
+    };
+    let database = Database::postgres(options.postgres.url.expose_secret(), postgres).await?;
+    Ok((database, Redis::connect(options.redis_url.expose_secret(), redis).await?))
+}

@@ -1,0 +1,112 @@
+//! `muster dev`: everything in one process on one port, on embedded stores.
+
+use std::fs;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use auth_service::{SqlAccounts, SqlDeviceSessions};
+use clap::Args;
+use pkg_ambient::Ambient;
+use pkg_db::{Database, SqlRevocations};
+use pkg_middleware::{AdminAt, Dependency, RevocationWatch};
+use pkg_telemetry::Format;
+
+use crate::keys::Keys;
+use crate::options::{EdgeOptions, SignInOptions, TokenOptions};
+use crate::readiness::DatabaseReadiness;
+use crate::run;
+
+/// The file of the data folder that holds everything but the keys.
+pub const DATABASE_FILE: &str = "muster.db";
+
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Serve gRPC, gRPC-Web, JSON and the admin paths at this address.
+    #[arg(long, env = "MUSTER_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+
+    /// Keep data in this folder; "none" forgets everything at exit.
+    #[arg(long, env = "MUSTER_DATA", value_name = "FOLDER", default_value = "muster-data")]
+    data: PathBuf,
+
+    #[command(flatten)]
+    edge: EdgeOptions,
+
+    #[command(flatten)]
+    tokens: TokenOptions,
+
+    #[command(flatten)]
+    sign_in: SignInOptions,
+}
+
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let telemetry = run::start_telemetry(Format::Text, &options.edge.log)?;
+    let ambient = Ambient::system();
+    let (database, keys) = open(&options.data, &ambient).await?;
+    pkg_db::migrate_up(&database, None).await?;
+    let tokens = keys.into_tools(&options.tokens)?;
+
+    let mut settings = options.edge.settings(options.listen);
+    settings.admin = AdminAt::SamePort;
+    settings.reflection = true;
+    settings.json = true;
+
+    let revocations = RevocationWatch::new(Arc::new(SqlRevocations::new(database.clone())), ambient.clone());
+    let stores: Vec<(_, Arc<dyn Dependency>)> = vec![("sqlite", Arc::new(DatabaseReadiness(database.clone())))];
+    let guard = run::guard(&tokens, &revocations);
+    let auth = auth_service::build(
+        auth_service::Deps {
+            accounts: SqlAccounts::new(database.clone()),
+            device_sessions: Arc::new(SqlDeviceSessions::new(database.clone())),
+            revocations,
+            issuer: tokens.issuer,
+            verifier: tokens.verifier,
+            refresh_secrets: tokens.refresh,
+            stores,
+            ambient: ambient.clone(),
+        },
+        &options.sign_in.settings(&options.tokens)?,
+    );
+
+    let server = run::server(settings, guard, telemetry, ambient).mount(auth);
+    let bound = server.bind().await?;
+    greet(bound.address()?, &options.data)?;
+    bound.serve(run::shutdown()).await?;
+    database.close().await;
+    Ok(())
+}
+
+/// The embedded stores and the keys: in a folder, made at its first use, or in memory.
+async fn open(folder: &Path, ambient: &Ambient) -> anyhow::Result<(Database, Keys)> {
+    if folder == Path::new("none") {
+        return Ok((Database::sqlite_memory().await?, Keys::made_up(ambient)?));
+    }
+    fs::create_dir_all(folder).with_context(|| format!("MUSTER_DATA (--data): cannot make {}", folder.display()))?;
+    let database = Database::sqlite_file(&folder.join(DATABASE_FILE)).await?;
+    Ok((database, Keys::in_folder(folder, ambient)?))
+}
+
+fn greet(address: SocketAddr, data: &Path) -> std::io::Result<()> {
+    let kept = match data.to_str() {
+        Some("none") => "nothing is kept".to_owned(),
+        _ => format!("data in {}", data.display()),
+    };
+    write!(
+        std::io::stdout(),
+        r#"
+Muster is ready at http://{address} ({kept})
+
+Try it, as JSON:
+  curl -d '{{"username":"neo","email":"neo@example.com","password":"correct-horse-9"}}' {address}/v1/auth/register
+  curl -d '{{"identifier":"neo","password":"correct-horse-9"}}' {address}/v1/auth/login
+or as gRPC:
+  grpcurl -plaintext {address} list
+  grpcurl -plaintext -d '{{"identifier":"neo","password":"correct-horse-9"}}' {address} muster.auth.v1.AuthService/Login
+
+Ctrl-C ends it.
+"#
+    )
+}

@@ -1,0 +1,88 @@
+//! `muster migrate`: the schema of a database, up and down.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use pkg_db::{Database, PostgresSettings};
+use secrecy::{ExposeSecret, SecretString};
+use time::format_description::well_known::Rfc3339;
+
+use crate::dev::DATABASE_FILE;
+
+#[derive(Debug, Args)]
+pub struct Options {
+    #[command(subcommand)]
+    direction: Direction,
+
+    /// The Postgres server: postgres://user:password@host:port/database.
+    #[arg(long, global = true, env = "MUSTER_POSTGRES_URL", value_name = "URL", hide_env_values = true)]
+    postgres_url: Option<SecretString>,
+
+    /// The schema that the tables are in, if not the server's default.
+    #[arg(long, global = true, env = "MUSTER_POSTGRES_SCHEMA", value_name = "NAME")]
+    postgres_schema: Option<String>,
+
+    /// The data folder of `muster dev`, where no Postgres server is given.
+    #[arg(long, global = true, env = "MUSTER_DATA", value_name = "FOLDER", default_value = "muster-data")]
+    data: PathBuf,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum Direction {
+    /// Apply what is missing.
+    Up {
+        /// Up to and including this version; to the newest by default.
+        #[arg(long, value_name = "VERSION")]
+        to: Option<i64>,
+    },
+    /// Undo what is newer than a version. Data in what is undone is lost.
+    Down {
+        /// The version to go back to; 0 undoes everything.
+        #[arg(long, value_name = "VERSION")]
+        to: i64,
+    },
+    /// Show each version and when it was applied.
+    Status,
+}
+
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let database = open(&options).await?;
+    match options.direction {
+        Direction::Up { to } => pkg_db::migrate_up(&database, to).await?,
+        Direction::Down { to } => pkg_db::migrate_down(&database, to).await?,
+        Direction::Status => {}
+    }
+    for migration in pkg_db::status(&database).await? {
+        let applied = match migration.applied_at {
+            Some(time) => format!("applied {}", time.format(&Rfc3339)?),
+            None => "not applied".to_owned(),
+        };
+        let note = if migration.known { "" } else { " (by a newer muster)" };
+        writeln!(std::io::stdout(), "{:04} {:<24} {applied}{note}", migration.version, migration.name)?;
+    }
+    Ok(())
+}
+
+async fn open(options: &Options) -> anyhow::Result<Database> {
+    if let Some(url) = &options.postgres_url {
+        let settings = PostgresSettings { schema: options.postgres_schema.clone(), ..PostgresSettings::default() };
+        return Ok(Database::postgres(url.expose_secret(), settings).await?);
+    }
+    let file = options.data.join(DATABASE_FILE);
+    anyhow::ensure!(
+        file.exists(),
+        "{} is not there: give MUSTER_POSTGRES_URL (--postgres-url), or --data for the folder of muster dev",
+        file.display()
+    );
+    Database::sqlite_file(&file).await.context("the embedded database")
+}
+
+/// Refuses a database whose schema is older than this executable expects.
+pub async fn check_is_current(database: &Database) -> anyhow::Result<()> {
+    let missing =
+        pkg_db::status(database).await?.into_iter().filter(|migration| migration.applied_at.is_none()).count();
+    anyhow::ensure!(missing == 0, "the database lacks {missing} migrations: run muster migrate up");
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! Starting and ending a process, whatever its role.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use pkg_ambient::Ambient;
+use pkg_middleware::{Guard, RevocationWatch, Server, Settings};
+use pkg_telemetry::{Format, Metrics};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::keys::TokenTools;
+
+/// Runs a role until it ends.
+pub fn in_runtime(role: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the async runtime")?.block_on(role)
+}
+
+/// Says why the process ends, with all causes. Secrets are in none of them.
+pub fn fail(error: &anyhow::Error) -> ExitCode {
+    // Nothing can be done if standard error is closed; the exit code still tells.
+    let _ = writeln!(std::io::stderr(), "muster: {error:#}");
+    ExitCode::FAILURE
+}
+
+/// Logging and metrics, from here on until the process ends.
+pub fn start_telemetry(format: Format, log: &str) -> anyhow::Result<Metrics> {
+    pkg_telemetry::init_logging(format, log).context("MUSTER_LOG (--log)")?;
+    let metrics = Metrics::install(&[("version", env!("CARGO_PKG_VERSION").to_owned())])?;
+    let upkeep = metrics.clone();
+    tokio::spawn(async move { upkeep.keep_up().await });
+    Ok(metrics)
+}
+
+/// What every call is checked against.
+pub fn guard(tokens: &TokenTools, revocations: &RevocationWatch) -> Guard {
+    Guard { verifier: tokens.verifier.clone(), revocations: revocations.clone(), jwks: tokens.published.to_json() }
+}
+
+/// A server that serves the metrics of this process.
+pub fn server(settings: Settings, guard: Guard, metrics: Metrics, ambient: Ambient) -> Server {
+    Server::new(settings, guard, std::sync::Arc::new(move || metrics.render()), ambient)
+}
+
+/// Ends when the process is told to end: SIGTERM by an orchestrator, SIGINT by Ctrl-C.
+pub async fn shutdown() {
+    let (mut terminate, mut interrupt) = match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::error!(%error, "signals cannot be received: the process can only be killed");
+            return std::future::pending().await;
+        }
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
