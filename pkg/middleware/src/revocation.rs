@@ -1,0 +1,284 @@
+//! Revocations of sessions, followed on every replica without a round trip per call.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pkg_ambient::Ambient;
+use pkg_auth::{REVOCATION_RETENTION, Revocation, RevocationSet, Revocations, RevocationsUnavailable};
+use time::OffsetDateTime;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::service::Dependency;
+
+/// How often new revocations are read.
+pub const POLL_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How far each read reaches back behind the last one: clocks and commits are not exact.
+pub const POLL_OVERLAP: Duration = Duration::from_secs(2);
+
+/// A replica that has read nothing for so long may accept revoked tokens, and says that it is not serving.
+pub const STALE_AFTER: Duration = Duration::from_secs(5);
+
+/// A read that takes longer has failed.
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
+
+type Listener = Box<dyn Fn(Uuid) + Send + Sync>;
+
+/// What this replica knows of revoked sessions. Clones share it.
+///
+/// A revocation made anywhere is known here within a [`POLL_INTERVAL`] and the time of a read. As a [`Dependency`] it
+/// fails when nothing could be read for [`STALE_AFTER`].
+#[derive(Clone)]
+pub struct RevocationWatch {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    source: Arc<dyn Revocations>,
+    ambient: Ambient,
+    known: RwLock<RevocationSet>,
+    listeners: RwLock<Vec<Listener>>,
+    progress: Mutex<Progress>,
+    failing: AtomicBool,
+}
+
+#[derive(Default)]
+struct Progress {
+    /// When the last successful read began, by our clock.
+    read_from: Option<OffsetDateTime>,
+    /// The same moment by the clock that never jumps.
+    read_at: Option<Instant>,
+    /// The latest revocation seen, by the source's clock.
+    latest: Option<OffsetDateTime>,
+}
+
+impl RevocationWatch {
+    /// A watch over this source. It knows nothing until it is mounted on a server, or [`Self::poll`] has been called.
+    #[must_use]
+    pub fn new(source: Arc<dyn Revocations>, ambient: Ambient) -> Self {
+        let shared = Shared {
+            source,
+            ambient,
+            known: RwLock::default(),
+            listeners: RwLock::default(),
+            progress: Mutex::default(),
+            failing: AtomicBool::new(false),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Revokes sessions everywhere: durably when it returns, here at once, on other replicas within a poll.
+    pub async fn revoke(&self, sessions: &[Uuid]) -> Result<(), RevocationsUnavailable> {
+        let at = self.shared.ambient.now();
+        self.shared.source.append(sessions, at).await?;
+        self.apply(sessions.iter().map(|session| Revocation { session: *session, at }));
+        Ok(())
+    }
+
+    /// Whether the session is revoked, as far as is known here.
+    #[must_use]
+    pub fn is_revoked(&self, session: Uuid) -> bool {
+        self.shared.known.read().unwrap_or_else(PoisonError::into_inner).contains(session)
+    }
+
+    /// Whether nothing could be read for [`STALE_AFTER`].
+    #[must_use]
+    pub fn stale(&self) -> bool {
+        let progress = self.shared.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.read_at.is_none_or(|at| at.elapsed() >= STALE_AFTER)
+    }
+
+    /// Reads what is new, once.
+    pub async fn poll(&self) -> Result<(), RevocationsUnavailable> {
+        let shared = &self.shared;
+        let (now, read_at) = (shared.ambient.now(), Instant::now());
+        let new = shared.source.since(self.read_from(now)).await?;
+        let latest = new.iter().map(|revocation| revocation.at).max();
+        self.apply(new.into_iter());
+        {
+            let mut progress = shared.progress.lock().unwrap_or_else(PoisonError::into_inner);
+            progress.read_from = Some(now);
+            progress.read_at = Some(read_at);
+            progress.latest = progress.latest.max(latest);
+        }
+        shared.known.write().unwrap_or_else(PoisonError::into_inner).forget_before(now - REVOCATION_RETENTION);
+        Ok(())
+    }
+
+    /// Polls until the token is cancelled.
+    pub(crate) async fn follow(self, shutdown: CancellationToken) {
+        let mut ticks = tokio::time::interval(POLL_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+            if shutdown.run_until_cancelled(self.read()).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Polls once, and logs when that begins to fail or to work again.
+    pub(crate) async fn read(&self) {
+        let error = match tokio::time::timeout(READ_TIMEOUT, self.poll()).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(format!("{error}: {}", error.0)),
+            Err(_elapsed) => Some("the read took too long".to_owned()),
+        };
+        // Once per change rather than four times a second.
+        let failed_before = self.shared.failing.swap(error.is_some(), Ordering::Relaxed);
+        match error {
+            Some(error) if !failed_before => tracing::warn!(error, "revocations cannot be read"),
+            None if failed_before => tracing::info!("revocations can be read again"),
+            _ => {}
+        }
+    }
+
+    /// Calls `listener` with every session that becomes revoked from now on, after [`Self::is_revoked`] says so.
+    pub(crate) fn listen(&self, listener: impl Fn(Uuid) + Send + Sync + 'static) {
+        self.shared.listeners.write().unwrap_or_else(PoisonError::into_inner).push(Box::new(listener));
+    }
+
+    /// Back to the last read or the latest revocation, whichever is earlier, and a little more.
+    fn read_from(&self, now: OffsetDateTime) -> OffsetDateTime {
+        let progress = self.shared.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = now - REVOCATION_RETENTION;
+        let Some(read_from) = progress.read_from else { return oldest };
+        let last = progress.latest.map_or(read_from, |latest| latest.min(read_from));
+        oldest.max(last - POLL_OVERLAP)
+    }
+
+    fn apply(&self, revocations: impl Iterator<Item = Revocation>) {
+        let new: Vec<Uuid> = {
+            let mut known = self.shared.known.write().unwrap_or_else(PoisonError::into_inner);
+            revocations.filter(|revocation| known.insert(*revocation)).map(|revocation| revocation.session).collect()
+        };
+        if new.is_empty() {
+            return;
+        }
+        let listeners = self.shared.listeners.read().unwrap_or_else(PoisonError::into_inner);
+        for session in new {
+            listeners.iter().for_each(|listener| listener(session));
+        }
+    }
+}
+
+#[async_trait]
+impl Dependency for RevocationWatch {
+    fn name(&self) -> &'static str {
+        "revocations"
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        if self.stale() { Err("nothing could be read for some seconds".to_owned()) } else { Ok(()) }
+    }
+}
+
+impl std::fmt::Debug for RevocationWatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RevocationWatch").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pkg_ambient::ManualClock;
+
+    use super::*;
+
+    /// The store that replicas share.
+    #[derive(Default)]
+    struct Store {
+        revocations: Mutex<Vec<Revocation>>,
+        broken: Mutex<bool>,
+        asked_from: Mutex<Vec<OffsetDateTime>>,
+    }
+
+    #[async_trait]
+    impl Revocations for Store {
+        async fn append(&self, sessions: &[Uuid], now: OffsetDateTime) -> Result<(), RevocationsUnavailable> {
+            let new = sessions.iter().map(|session| Revocation { session: *session, at: now });
+            self.revocations.lock().unwrap().extend(new);
+            Ok(())
+        }
+
+        async fn since(&self, from: OffsetDateTime) -> Result<Vec<Revocation>, RevocationsUnavailable> {
+            if *self.broken.lock().unwrap() {
+                return Err(RevocationsUnavailable("broken".into()));
+            }
+            self.asked_from.lock().unwrap().push(from);
+            Ok(self.revocations.lock().unwrap().iter().filter(|revocation| revocation.at >= from).copied().collect())
+        }
+    }
+
+    fn replica(store: &Arc<Store>, clock: &Arc<ManualClock>) -> RevocationWatch {
+        RevocationWatch::new(store.clone(), Ambient::with_clock(clock.clone()))
+    }
+
+    #[tokio::test]
+    async fn a_revocation_is_known_here_at_once_and_elsewhere_after_a_poll() {
+        let (store, clock) = (Arc::new(Store::default()), ManualClock::new());
+        let (here, there) = (replica(&store, &clock), replica(&store, &clock));
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        there.listen({
+            let heard = heard.clone();
+            move |session| heard.lock().unwrap().push(session)
+        });
+        there.poll().await.expect("the store answers");
+
+        let session = Uuid::from_u128(7);
+        here.revoke(&[session]).await.expect("the store answers");
+        assert!(here.is_revoked(session));
+        assert!(!there.is_revoked(session));
+
+        there.poll().await.expect("the store answers");
+        there.poll().await.expect("the store answers");
+        assert!(there.is_revoked(session));
+        assert_eq!(*heard.lock().unwrap(), [session], "the overlap tells nobody twice");
+    }
+
+    #[tokio::test]
+    async fn reads_overlap_and_begin_with_all_that_matters() {
+        let (store, clock) = (Arc::new(Store::default()), ManualClock::new());
+        let watch = replica(&store, &clock);
+        let started = Ambient::with_clock(clock.clone()).now();
+        watch.poll().await.expect("the store answers");
+        clock.advance(Duration::from_secs(10));
+        watch.poll().await.expect("the store answers");
+
+        let asked = store.asked_from.lock().unwrap().clone();
+        assert_eq!(asked, [started - REVOCATION_RETENTION, started - POLL_OVERLAP]);
+    }
+
+    #[tokio::test]
+    async fn a_revocation_is_forgotten_when_no_token_can_need_it() {
+        let (store, clock) = (Arc::new(Store::default()), ManualClock::new());
+        let watch = replica(&store, &clock);
+        let session = Uuid::from_u128(7);
+        watch.revoke(&[session]).await.expect("the store answers");
+        clock.advance(REVOCATION_RETENTION + Duration::from_secs(1));
+        watch.poll().await.expect("the store answers");
+
+        assert!(!watch.is_revoked(session));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_cannot_read_is_stale_until_it_can() {
+        let (store, clock) = (Arc::new(Store::default()), ManualClock::new());
+        let watch = replica(&store, &clock);
+        assert!(watch.check().await.is_err(), "it has read nothing yet");
+        watch.poll().await.expect("the store answers");
+        assert_eq!(watch.check().await, Ok(()));
+
+        *store.broken.lock().unwrap() = true;
+        tokio::time::advance(STALE_AFTER).await;
+        assert!(watch.poll().await.is_err());
+        assert!(watch.stale());
+
+        *store.broken.lock().unwrap() = false;
+        watch.poll().await.expect("the store answers");
+        assert!(!watch.stale());
+    }
+}
