@@ -19,7 +19,15 @@ const DROP_STATEMENTS: &str = "SET lock_timeout = '5s'";
 #[derive(Debug)]
 pub struct TestDatabase {
     database: Database,
-    _schema: Option<Schema>,
+    schema: Option<Schema>,
+}
+
+impl TestDatabase {
+    /// The name of the Postgres schema, for another process to use; `None` for `SQLite`.
+    #[must_use]
+    pub fn schema(&self) -> Option<&str> {
+        self.schema.as_ref().map(|schema| schema.name.as_str())
+    }
 }
 
 impl Deref for TestDatabase {
@@ -57,7 +65,7 @@ pub async fn empty_postgres() -> TestDatabase {
     let settings =
         PostgresSettings { max_connections: CONNECTIONS, schema: Some(schema.name.clone()), ..Default::default() };
     let database = Database::postgres(&schema.url, settings).await.expect("the test server serves");
-    TestDatabase { database, _schema: Some(schema) }
+    TestDatabase { database, schema: Some(schema) }
 }
 
 /// An `SQLite` database in memory, migrated.
@@ -67,7 +75,7 @@ pub async fn empty_postgres() -> TestDatabase {
 pub async fn sqlite() -> TestDatabase {
     let database = Database::sqlite_memory().await.expect("SQLite opens in memory");
     migrate_up(&database, None).await.expect("the migrations apply");
-    TestDatabase { database, _schema: None }
+    TestDatabase { database, schema: None }
 }
 
 #[derive(Debug)]

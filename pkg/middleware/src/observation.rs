@@ -1,6 +1,7 @@
 //! One call as the log and the metrics see it: once, at its end, however it ends.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tonic::Code;
@@ -58,7 +59,7 @@ impl Observation {
                     trace_id = %self.trace_id,
                     user_id = self.user_id.map(tracing::field::display),
                     code = code_name(code),
-                    latency_ms = latency.as_secs_f64() * 1_000.0,
+                    latency_ms = milliseconds(latency),
                     error,
                     "request"
                 )
@@ -70,6 +71,11 @@ impl Observation {
             log!(info);
         }
     }
+}
+
+/// To the microsecond: more digits are noise in a log.
+fn milliseconds(latency: Duration) -> f64 {
+    (latency.as_secs_f64() * 1_000_000.0).round() / 1_000.0
 }
 
 impl Drop for Observation {

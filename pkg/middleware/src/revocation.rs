@@ -17,8 +17,9 @@ use crate::service::Dependency;
 /// How often new revocations are read.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How far each read reaches back behind the last one: clocks and commits are not exact.
-pub const POLL_OVERLAP: Duration = Duration::from_secs(2);
+/// How far each read reaches back behind the latest revocation seen: the clock of a store that took over from another
+/// one may be a little behind.
+pub const POLL_OVERLAP: Duration = Duration::from_millis(500);
 
 /// A replica that has read nothing for so long may accept revoked tokens, and says that it is not serving.
 pub const STALE_AFTER: Duration = Duration::from_secs(5);
@@ -48,9 +49,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Progress {
-    /// When the last successful read began, by our clock.
-    read_from: Option<OffsetDateTime>,
-    /// The same moment by the clock that never jumps.
+    /// When the last successful read began.
     read_at: Option<Instant>,
     /// The latest revocation seen, by the source's clock.
     latest: Option<OffsetDateTime>,
@@ -96,12 +95,11 @@ impl RevocationWatch {
     pub async fn poll(&self) -> Result<(), RevocationsUnavailable> {
         let shared = &self.shared;
         let (now, read_at) = (shared.ambient.now(), Instant::now());
-        let new = shared.source.since(self.read_from(now)).await?;
+        let new = shared.source.since(self.read_from()).await?;
         let latest = new.iter().map(|revocation| revocation.at).max();
         self.apply(new.into_iter());
         {
             let mut progress = shared.progress.lock().unwrap_or_else(PoisonError::into_inner);
-            progress.read_from = Some(now);
             progress.read_at = Some(read_at);
             progress.latest = progress.latest.max(latest);
         }
@@ -141,13 +139,11 @@ impl RevocationWatch {
         self.shared.listeners.write().unwrap_or_else(PoisonError::into_inner).push(Box::new(listener));
     }
 
-    /// Back to the last read or the latest revocation, whichever is earlier, and a little more.
-    fn read_from(&self, now: OffsetDateTime) -> OffsetDateTime {
+    /// A little before the latest revocation seen, or all that the store keeps. Only the store's own clock counts here:
+    /// ours may differ from it by any amount.
+    fn read_from(&self) -> OffsetDateTime {
         let progress = self.shared.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let oldest = now - REVOCATION_RETENTION;
-        let Some(read_from) = progress.read_from else { return oldest };
-        let last = progress.latest.map_or(read_from, |latest| latest.min(read_from));
-        oldest.max(last - POLL_OVERLAP)
+        progress.latest.map_or(OffsetDateTime::UNIX_EPOCH, |latest| latest - POLL_OVERLAP)
     }
 
     fn apply(&self, revocations: impl Iterator<Item = Revocation>) {
@@ -243,13 +239,16 @@ mod tests {
     async fn reads_overlap_and_begin_with_all_that_matters() {
         let (store, clock) = (Arc::new(Store::default()), ManualClock::new());
         let watch = replica(&store, &clock);
-        let started = Ambient::with_clock(clock.clone()).now();
         watch.poll().await.expect("the store answers");
+        let revoked_at = Ambient::with_clock(clock.clone()).now();
+        store.append(&[Uuid::from_u128(7)], revoked_at).await.expect("the store answers");
         clock.advance(Duration::from_secs(10));
+        watch.poll().await.expect("the store answers");
         watch.poll().await.expect("the store answers");
 
         let asked = store.asked_from.lock().unwrap().clone();
-        assert_eq!(asked, [started - REVOCATION_RETENTION, started - POLL_OVERLAP]);
+        let all = OffsetDateTime::UNIX_EPOCH;
+        assert_eq!(asked, [all, all, revoked_at - POLL_OVERLAP]);
     }
 
     #[tokio::test]

@@ -22,6 +22,14 @@ pub struct TestRedis {
     url: String,
 }
 
+impl TestRedis {
+    /// What the keys begin with, for another process to use.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.redis.prefix
+    }
+}
+
 impl Deref for TestRedis {
     type Target = Redis;
 
