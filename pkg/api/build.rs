@@ -14,8 +14,9 @@ fn main() {
     files.push(root.join("third_party/google/rpc/error_details.proto"));
     files.sort();
 
+    // The first one that a file lies in names it: google/rpc/…, as everybody else calls it.
     let mut compiler =
-        protox::Compiler::new([root.to_owned(), root.join("third_party")]).expect("the proto directories exist");
+        protox::Compiler::new([root.join("third_party"), root.to_owned()]).expect("the proto directories exist");
     compiler.include_imports(true).include_source_info(true);
     for file in &files {
         compiler.open_file(file).unwrap_or_else(|error| panic!("{error:?}"));

@@ -80,7 +80,18 @@ pub struct Jwk {
     x: [u8; PUBLIC_KEY_BYTES],
 }
 
+/// What comes before the key in the `SubjectPublicKeyInfo` of an Ed25519 key (RFC 8410, 10.1).
+const PUBLIC_KEY_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+
 impl Jwk {
+    /// Reads a public key, as `openssl pkey -pubout` writes it.
+    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
+        let document = pem::parse(pem).map_err(|_| KeyError::Pem)?;
+        let x = document.contents().strip_prefix(&PUBLIC_KEY_PREFIX).filter(|_| document.tag() == "PUBLIC KEY");
+        let x = x.and_then(|x| x.try_into().ok()).ok_or(KeyError::Pem)?;
+        Ok(Self::from_bytes(x))
+    }
+
     fn from_bytes(x: [u8; PUBLIC_KEY_BYTES]) -> Self {
         // RFC 7638: the required members, in alphabetical order, without spaces.
         let members = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, BASE64_URL_SAFE_NO_PAD.encode(x));
@@ -221,6 +232,10 @@ mod tests {
         let x = SigningKey::from_pem(v1).unwrap();
         assert_eq!(SigningKey::from_pem(v2).unwrap().public(), x.public());
         assert_eq!(x.to_pem().expose_secret(), v1);
+        // RFC 8410, section 10.1: the public half.
+        let public = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
+        assert_eq!(Jwk::from_pem(public).unwrap(), x.public());
+        assert_eq!(Jwk::from_pem(v1), Err(KeyError::Pem));
     }
 
     #[test]

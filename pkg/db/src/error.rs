@@ -67,8 +67,10 @@ const SQLITE_PRIMARY_CODE: i32 = 0xff;
 #[must_use]
 pub fn is_unavailable(error: &sqlx::Error) -> bool {
     match error {
+        // A proxy whose server is gone accepts and closes, which sqlx takes for an answer in a foreign language.
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,

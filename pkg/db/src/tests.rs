@@ -173,6 +173,18 @@ async fn a_server_that_is_not_there_is_named_without_the_password() {
     }
 }
 
+#[tokio::test]
+async fn a_proxy_without_a_server_behind_it_is_unavailable() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let proxy = std::thread::spawn(move || drop(listener.accept()));
+    let url = format!("postgres://muster:sesame@127.0.0.1:{port}/muster");
+    let error = Database::postgres(&url, PostgresSettings::default()).await.unwrap_err();
+    proxy.join().unwrap();
+    let ConnectError::Refused { source, .. } = &error else { panic!("unexpected {error:?}") };
+    assert!(is_unavailable(source), "{source:?}");
+}
+
 mod real_postgres {
     use super::*;
 

@@ -66,6 +66,9 @@ impl Authenticator {
         if self.is_revoked(&caller) {
             return Err(revoked());
         }
+        if !self.revocations.has_read() {
+            return Err(Problem::unavailable("REVOCATIONS_UNKNOWN", "revocations were not read since the start"));
+        }
         Ok(caller)
     }
 

@@ -1,5 +1,6 @@
 //! One call as the log and the metrics see it: once, at its end, however it ends.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ pub(crate) struct Observation {
     started: Instant,
     request_id: RequestId,
     trace_id: TraceId,
+    client_address: Option<IpAddr>,
     user_id: Option<Uuid>,
     finished: bool,
 }
@@ -29,6 +31,7 @@ impl Observation {
             started: Instant::now(),
             request_id: context.request_id.clone(),
             trace_id: context.trace.trace_id,
+            client_address: context.client_address,
             user_id: None,
             finished: false,
         }
@@ -58,6 +61,7 @@ impl Observation {
                     request_id = self.request_id.as_str(),
                     trace_id = %self.trace_id,
                     user_id = self.user_id.map(tracing::field::display),
+                    client_address = self.client_address.map(tracing::field::display),
                     code = code_name(code),
                     latency_ms = milliseconds(latency),
                     error,

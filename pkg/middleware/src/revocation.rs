@@ -72,9 +72,8 @@ impl RevocationWatch {
 
     /// Revokes sessions everywhere: durably when it returns, here at once, on other replicas within a poll.
     pub async fn revoke(&self, sessions: &[Uuid]) -> Result<(), RevocationsUnavailable> {
-        let at = self.shared.ambient.now();
-        self.shared.source.append(sessions, at).await?;
-        self.apply(sessions.iter().map(|session| Revocation { session: *session, at }));
+        self.shared.source.append(sessions, self.shared.ambient.now()).await?;
+        self.apply(sessions.iter().copied());
         Ok(())
     }
 
@@ -82,6 +81,12 @@ impl RevocationWatch {
     #[must_use]
     pub fn is_revoked(&self, session: Uuid) -> bool {
         self.shared.known.read().unwrap_or_else(PoisonError::into_inner).contains(session)
+    }
+
+    /// Whether the source was read at least once, without which nothing is known.
+    #[must_use]
+    pub fn has_read(&self) -> bool {
+        self.shared.progress.lock().unwrap_or_else(PoisonError::into_inner).read_at.is_some()
     }
 
     /// Whether nothing could be read for [`STALE_AFTER`].
@@ -94,16 +99,18 @@ impl RevocationWatch {
     /// Reads what is new, once.
     pub async fn poll(&self) -> Result<(), RevocationsUnavailable> {
         let shared = &self.shared;
-        let (now, read_at) = (shared.ambient.now(), Instant::now());
+        let read_at = Instant::now();
         let new = shared.source.since(self.read_from()).await?;
         let latest = new.iter().map(|revocation| revocation.at).max();
-        self.apply(new.into_iter());
+        self.apply(new.into_iter().map(|revocation| revocation.session));
         {
             let mut progress = shared.progress.lock().unwrap_or_else(PoisonError::into_inner);
             progress.read_at = Some(read_at);
-            progress.latest = progress.latest.max(latest);
+            // The latest one seen is always read again. Without it the store has lost something: all is read next time.
+            progress.latest = latest;
         }
-        shared.known.write().unwrap_or_else(PoisonError::into_inner).forget_before(now - REVOCATION_RETENTION);
+        let oldest = shared.ambient.now() - REVOCATION_RETENTION;
+        shared.known.write().unwrap_or_else(PoisonError::into_inner).forget_before(oldest);
         Ok(())
     }
 
@@ -146,10 +153,14 @@ impl RevocationWatch {
         progress.latest.map_or(OffsetDateTime::UNIX_EPOCH, |latest| latest - POLL_OVERLAP)
     }
 
-    fn apply(&self, revocations: impl Iterator<Item = Revocation>) {
+    /// Remembers sessions as revoked since now, by our clock, which is the one that they will be forgotten by.
+    fn apply(&self, sessions: impl Iterator<Item = Uuid>) {
+        let at = self.shared.ambient.now();
         let new: Vec<Uuid> = {
             let mut known = self.shared.known.write().unwrap_or_else(PoisonError::into_inner);
-            revocations.filter(|revocation| known.insert(*revocation)).map(|revocation| revocation.session).collect()
+            let unknown = |session: &Uuid| !known.contains(*session);
+            let new: Vec<Uuid> = sessions.filter(unknown).collect();
+            new.into_iter().filter(|session| known.insert(Revocation { session: *session, at })).collect()
         };
         if new.is_empty() {
             return;

@@ -12,6 +12,9 @@ use uuid::Uuid;
 
 use crate::{Redis, RedisError, Script};
 
+/// How many revocations one command reads, so that it stays short however many there are.
+const PAGE: i64 = 10_000;
+
 /// Nanoseconds in a millisecond.
 const NANOSECONDS: i128 = 1_000_000;
 
@@ -59,8 +62,21 @@ impl RedisRevocations {
         #[expect(clippy::cast_precision_loss, reason = "scores are milliseconds, far below 2^53")]
         let from = from.unix_timestamp_nanos().div_euclid(NANOSECONDS) as f64;
         let client = self.redis.client()?;
-        let rows: Vec<(Bytes, f64)> = client.zrangebyscore(self.key.as_str(), from, f64::INFINITY, true, None).await?;
-        rows.into_iter().map(|(member, score)| revocation(&member, score)).collect()
+        let mut found = Vec::new();
+        loop {
+            // What is added meanwhile comes after what was there; what is trimmed meanwhile was too old to matter, and the
+            // next read begins before the last one seen.
+            let page = Some((i64::try_from(found.len()).unwrap_or(i64::MAX), PAGE));
+            let rows: Vec<(Bytes, f64)> =
+                client.zrangebyscore(self.key.as_str(), from, f64::INFINITY, true, page).await?;
+            let full = i64::try_from(rows.len()).is_ok_and(|rows| rows >= PAGE);
+            for (member, score) in rows {
+                found.push(revocation(&member, score)?);
+            }
+            if !full {
+                return Ok(found);
+            }
+        }
     }
 }
 

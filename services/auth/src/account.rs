@@ -103,7 +103,10 @@ impl Email {
     pub fn parse(text: &str) -> Result<Self, EmailInvalid> {
         let text = text.trim();
         let options = Options::default().with_required_tld().without_display_text().without_domain_literal();
-        if text.len() > EMAIL_MAX || EmailAddress::parse_with_options(text, options).is_err() {
+        if text.len() > EMAIL_MAX
+            || text.chars().any(char::is_control)
+            || EmailAddress::parse_with_options(text, options).is_err()
+        {
             return Err(EmailInvalid);
         }
         Ok(Self(text.to_owned()))
@@ -139,10 +142,11 @@ pub enum Identifier {
 }
 
 impl Identifier {
-    /// Every text is an identifier; one that no account can have is simply not found. Absent if it is longer than any.
+    /// Most texts are identifiers; one that no account has is simply not found. Absent if it is longer than any, or has
+    /// control characters, which a database may not even be asked for.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
-        if text.is_empty() || text.len() > EMAIL_MAX {
+        if text.is_empty() || text.len() > EMAIL_MAX || text.chars().any(char::is_control) {
             return None;
         }
         Some(if text.contains('@') { Self::Email(email_key(text)) } else { Self::Username(text.to_ascii_lowercase()) })
@@ -199,5 +203,6 @@ mod tests {
         assert_eq!(Identifier::parse("Neo@Example.com"), Some(Identifier::Email("neo@example.com".into())));
         assert_eq!(Identifier::parse(""), None);
         assert_eq!(Identifier::parse(&"x".repeat(255)), None);
+        assert_eq!(Identifier::parse("a\0b"), None);
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! A user's sessions are one aggregate: it is loaded, changed here, and saved if nobody else has meanwhile. So each rule
 //! stands in one place, for every store.
+//!
+//! The aggregate is stored as JSON, and replicas of two versions may share a store: a field that is added later needs
+//! `#[serde(default)]`, and is lost when an older replica saves.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -143,7 +146,7 @@ impl DeviceSessions {
             session.previous_hash = Some(presented.hash);
             session.refresh_hash = presented.successor_hash;
             session.refreshed_at = now;
-            session.access_expires_at = presented.access_expires_at;
+            session.access_expires_at = presented.access_expires_at.min(session.expires_at);
             session.address = presented.address.or(session.address);
             return Refresh::Rotated { session_expires_at };
         }
@@ -161,16 +164,18 @@ impl DeviceSessions {
     }
 
     /// Ends all sessions but one.
-    pub fn end_others(&mut self, keep: Uuid) -> Vec<Ended> {
+    pub fn end_others(&mut self, keep: Uuid, now: OffsetDateTime) -> Vec<Ended> {
+        self.forget_expired(now);
         self.end_where(|session| session.id != keep)
     }
 
-    /// Ends every session older than an epoch of the account, and lets none be opened by it. One may be taken over into it.
+    /// Ends every session older than an epoch of the account, and lets none be opened by it. One may be taken over from the
+    /// epoch before; not from an earlier one, which somebody else has ended.
     pub fn begin_epoch(&mut self, epoch: i64, keep: Option<Uuid>) -> Vec<Ended> {
         self.lowest_epoch = self.lowest_epoch.max(epoch);
         for session in &mut self.sessions {
-            if Some(session.id) == keep {
-                session.epoch = session.epoch.max(epoch);
+            if Some(session.id) == keep && session.epoch == epoch - 1 {
+                session.epoch = epoch;
             }
         }
         self.end_where(|session| session.epoch < epoch)
@@ -314,6 +319,28 @@ mod tests {
         assert_eq!(ended.len(), 1);
         assert_eq!(sessions.sessions[0].epoch, 2);
         assert_eq!(sessions.open(session(3, START), START), Err(StaleEpoch));
+    }
+
+    #[test]
+    fn a_session_that_a_ban_ended_is_not_kept_by_a_new_password() {
+        let (ban, password) = (2, 3);
+        for order in [[ban, password], [password, ban]] {
+            let mut sessions = one_session();
+            for epoch in order {
+                sessions.begin_epoch(epoch, (epoch == password).then_some(Uuid::from_u128(1)));
+            }
+            assert!(sessions.sessions.is_empty(), "{order:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_stored_can_still_be_read() {
+        let stored = r#"{"lowest_epoch":3,"sessions":[{"id":"019a0000-0000-7000-8000-000000000000","device_key":null,
+            "device":{"name":"phone","platform":"web"},"address":"192.0.2.1","created_at":1,"refreshed_at":2,
+            "expires_at":3,"access_expires_at":4,"epoch":3,"previous_hash":null,
+            "refresh_hash":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}]}"#;
+        let sessions: DeviceSessions = serde_json::from_str(stored).unwrap();
+        assert_eq!((sessions.lowest_epoch, sessions.sessions.len()), (3, 1));
     }
 
     #[test]

@@ -14,10 +14,12 @@ use crate::password::Password;
 /// How long a call waits for a free thread before it is shed.
 pub const MAX_WAIT: Duration = Duration::from_millis(250);
 
-/// How many calls wait at most: beyond it the wait would be in vain.
+/// How many calls wait at most. More than can be served within [`MAX_WAIT`], so that it bounds memory and the wait bounds
+/// the rest.
 const MAX_WAITING_PER_THREAD: usize = 64;
 
-/// How much the hashing threads give way to others, in steps of nice(2).
+/// How much the hashing threads give way to others, in steps of nice(2), which is per thread on Linux only.
+#[cfg(target_os = "linux")]
 const NICENESS: i32 = 15;
 
 /// Hashes and checks passwords.
@@ -99,6 +101,7 @@ impl PasswordHasher {
 }
 
 fn work(queue: &Mutex<mpsc::Receiver<Job>>, algorithm: &Argon2id) {
+    #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(NICENESS) {
         tracing::warn!(%error, "password hashing runs at normal priority");
     }

@@ -26,11 +26,12 @@ use pkg_ambient::Ambient;
 use pkg_api::auth::v1::auth_service_server::AuthServiceServer;
 use pkg_api::player::v1::player_service_server::PlayerServiceServer;
 use pkg_auth::{Argon2id, Issuer, RefreshSecrets, Verifier};
-use pkg_middleware::{Dependency, Quota, RevocationWatch, Service};
+use pkg_middleware::{Dependency, RevocationWatch, Service};
 
 use crate::grpc::{AuthApi, PlayerApi};
 use crate::hashing::PasswordHasher;
 use crate::limits::SignInLimits;
+pub use crate::limits::SignInQuotas;
 use crate::moderation::Moderation;
 use crate::ownership::Ownership;
 use crate::profile::Profiles;
@@ -66,10 +67,8 @@ pub struct Deps {
 pub struct Settings {
     /// How long tokens and sessions live.
     pub lifetimes: Lifetimes,
-    /// How often one address may ask for a credential to be checked.
-    pub per_address: Quota,
-    /// How often one account may be tried.
-    pub per_account: Quota,
+    /// How much one address and one account may do.
+    pub quotas: SignInQuotas,
     /// How many passwords are hashed at once: as many as there are cores.
     pub hashing_threads: usize,
     /// How passwords are hashed.
@@ -86,13 +85,14 @@ pub fn build(deps: Deps, settings: &Settings) -> Service {
         lifetimes: settings.lifetimes,
         ambient: ambient.clone(),
     });
-    let limits = Arc::new(SignInLimits::new(settings.per_address, settings.per_account));
+    let limits = Arc::new(SignInLimits::new(settings.quotas));
     let passwords = PasswordHasher::start(settings.hashing_threads, &settings.hashing, ambient.random());
     let sessions = Sessions {
         store: device_sessions,
         accounts: accounts.clone(),
         revocations: revocations.clone(),
         mint: mint.clone(),
+        limits: limits.clone(),
         ambient: ambient.clone(),
     };
     let auth = AuthApi {
@@ -115,11 +115,10 @@ pub fn build(deps: Deps, settings: &Settings) -> Service {
             store: accounts.clone(),
             mint,
             revocations: revocations.clone(),
-            limits: limits.clone(),
+            limits,
             ambient: ambient.clone(),
         },
         sessions,
-        limits,
         verifier,
         revocations,
         ambient,

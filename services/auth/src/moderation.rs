@@ -1,7 +1,7 @@
 //! What admins do to accounts: ban, unban, give a role.
 //!
-//! The account is changed first and its sessions are ended then. If the process dies in between, no session survives its
-//! next refresh, which reads the account; and the repeated call ends them at once.
+//! The account is changed first and its sessions are ended then, to the end even if the caller goes away. If the process
+//! dies in between, no session survives its next refresh, which reads the account; and the repeated call ends them at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use pkg_ambient::Ambient;
 use uuid::Uuid;
 
 use crate::account::{AccountRole, Ban};
-use crate::sessions::{SessionError, Sessions};
+use crate::sessions::{SessionError, Sessions, to_the_end};
 use crate::store::{AccountStore, StoreError};
 
 const REASON_MAX: usize = 500;
@@ -28,13 +28,13 @@ pub struct Moderation {
 pub struct BanReason(String);
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("a reason has 1 to {REASON_MAX} characters")]
+#[error("a reason has 1 to {REASON_MAX} characters, none of them a control character")]
 pub struct BanReasonInvalid;
 
 impl BanReason {
     pub fn parse(text: &str) -> Result<Self, BanReasonInvalid> {
         let text = text.trim();
-        let fits = (1..=REASON_MAX).contains(&text.chars().count());
+        let fits = (1..=REASON_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control);
         if fits { Ok(Self(text.to_owned())) } else { Err(BanReasonInvalid) }
     }
 }
@@ -59,9 +59,13 @@ impl Moderation {
     pub async fn ban(&self, user: Uuid, reason: BanReason, duration: Option<Duration>) -> Result<Ban, ModerationError> {
         let until = duration.map(|duration| self.ambient.now() + duration);
         let ban = Ban { reason: reason.0, until };
-        let epoch = self.accounts.set_ban(user, Some(&ban)).await?.ok_or(ModerationError::NotFound)?;
-        self.sessions.begin_epoch(user, epoch, None).await?;
-        Ok(ban)
+        let this = self.clone();
+        to_the_end(async move {
+            let epoch = this.accounts.set_ban(user, Some(&ban)).await?.ok_or(ModerationError::NotFound)?;
+            this.sessions.begin_epoch(user, epoch, None).await?;
+            Ok(ban)
+        })
+        .await
     }
 
     /// Lifts the ban, if there is one.
@@ -71,7 +75,11 @@ impl Moderation {
 
     /// Gives a user a role and ends their sessions, whose tokens carry the old one.
     pub async fn set_role(&self, user: Uuid, role: AccountRole) -> Result<(), ModerationError> {
-        let epoch = self.accounts.set_role(user, role).await?.ok_or(ModerationError::NotFound)?;
-        Ok(self.sessions.begin_epoch(user, epoch, None).await?)
+        let this = self.clone();
+        to_the_end(async move {
+            let epoch = this.accounts.set_role(user, role).await?.ok_or(ModerationError::NotFound)?;
+            Ok(this.sessions.begin_epoch(user, epoch, None).await?)
+        })
+        .await
     }
 }

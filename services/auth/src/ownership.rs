@@ -1,5 +1,6 @@
 //! What the owner of an account does with it: upgrade it, change its password, delete it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use pkg_ambient::Ambient;
@@ -9,8 +10,8 @@ use uuid::Uuid;
 use crate::account::{Account, Email, Username};
 use crate::hashing::{Overloaded, PasswordHasher};
 use crate::limits::{Limited, SignInLimits};
-use crate::password::Password;
-use crate::sessions::{SessionError, Sessions};
+use crate::password::{Password, PasswordInvalid};
+use crate::sessions::{SessionError, Sessions, to_the_end};
 use crate::sign_in::DeviceSecret;
 use crate::store::{AccountStore, ClaimError, StoreError, Upgrade};
 
@@ -34,6 +35,14 @@ pub enum Credential {
     Device(DeviceSecret),
 }
 
+/// The caller of an owner's RPC: whose account, by which session, from where.
+#[derive(Debug, Clone, Copy)]
+pub struct Owner {
+    pub user: Uuid,
+    pub session: Uuid,
+    pub address: Option<IpAddr>,
+}
+
 /// Why an account was left as it is.
 #[derive(Debug, thiserror::Error)]
 pub enum OwnershipError {
@@ -45,6 +54,8 @@ pub enum OwnershipError {
     WrongCredential,
     #[error("the account is no more")]
     Gone,
+    #[error(transparent)]
+    NewPassword(#[from] PasswordInvalid),
     #[error(transparent)]
     Claim(#[from] ClaimError),
     #[error(transparent)]
@@ -65,51 +76,71 @@ impl Ownership {
     /// Makes a guest a full account. The id stays, and so does the device.
     pub async fn upgrade_guest(
         &self,
-        user: Uuid,
+        owner: Owner,
         username: Username,
         email: Email,
         password: &Password,
     ) -> Result<Account, OwnershipError> {
-        self.limits.check_id(user)?;
-        if !self.account(user).await?.is_guest() {
+        self.check_limits(owner)?;
+        if !self.account(owner.user).await?.is_guest() {
             return Err(OwnershipError::NotAGuest);
         }
         let password_hash = self.passwords.hash(password, self.ambient.random()).await?;
         let upgrade = Upgrade { username, email, password_hash };
-        self.accounts.upgrade_guest(user, &upgrade).await?.ok_or(OwnershipError::NotAGuest)
+        self.accounts.upgrade_guest(owner.user, &upgrade).await?.ok_or(OwnershipError::NotAGuest)
     }
 
-    /// Changes the password and ends all device sessions but the caller's.
+    /// Changes the password and ends all device sessions but the caller's. Safe to repeat: a call that was cut off half-way
+    /// is finished by the next.
     pub async fn change_password(
         &self,
-        user: Uuid,
-        session: Uuid,
+        owner: Owner,
         current: &Password,
         new: &Password,
     ) -> Result<(), OwnershipError> {
-        self.limits.check_id(user)?;
-        let account = self.account(user).await?;
-        let old_hash = account.password_hash.ok_or(OwnershipError::NoPassword)?;
-        if self.passwords.verify(current, Some(&old_hash)).await? == Verdict::Wrong {
-            return Err(OwnershipError::WrongCredential);
+        self.check_limits(owner)?;
+        let account = self.account(owner.user).await?;
+        let old_hash = account.password_hash.as_deref().ok_or(OwnershipError::NoPassword)?;
+        new.check_against_names(&account.username, account.email.as_ref())?;
+
+        if self.passwords.verify(current, Some(old_hash)).await? == Verdict::Wrong {
+            if self.passwords.verify(new, Some(old_hash)).await? == Verdict::Wrong {
+                return Err(OwnershipError::WrongCredential);
+            }
+            return Ok(self.sessions.begin_epoch(owner.user, account.epoch, Some(owner.session)).await?);
         }
         let new_hash = self.passwords.hash(new, self.ambient.random()).await?;
-        let epoch = self.accounts.change_password(user, &old_hash, &new_hash).await?;
-        // Nothing was changed: another call has put another password in between.
-        let epoch = epoch.ok_or(OwnershipError::WrongCredential)?;
-        Ok(self.sessions.begin_epoch(user, epoch, Some(session)).await?)
+        let (this, old_hash) = (self.clone(), old_hash.to_owned());
+        to_the_end(async move {
+            let epoch = this.accounts.change_password(owner.user, &old_hash, &new_hash).await?;
+            // Nothing was changed: another call has put another password in between.
+            let epoch = epoch.ok_or(OwnershipError::WrongCredential)?;
+            Ok(this.sessions.begin_epoch(owner.user, epoch, Some(owner.session)).await?)
+        })
+        .await
     }
 
     /// Deletes the account for good. Safe to repeat: a call that was cut off half-way is finished by the next.
-    pub async fn delete(&self, user: Uuid, credential: &Credential) -> Result<(), OwnershipError> {
-        self.limits.check_id(user)?;
-        if let Some(account) = self.accounts.account(user).await? {
-            if !self.confirms(&account, credential).await? {
-                return Err(OwnershipError::WrongCredential);
-            }
-            self.accounts.delete(user).await?;
+    pub async fn delete(&self, owner: Owner, credential: &Credential) -> Result<(), OwnershipError> {
+        self.check_limits(owner)?;
+        let account = self.accounts.account(owner.user).await?;
+        if let Some(account) = &account
+            && !self.confirms(account, credential).await?
+        {
+            return Err(OwnershipError::WrongCredential);
         }
-        Ok(self.sessions.begin_epoch(user, NO_MORE, None).await?)
+        let this = self.clone();
+        to_the_end(async move {
+            this.accounts.delete(owner.user).await?;
+            Ok(this.sessions.begin_epoch(owner.user, NO_MORE, None).await?)
+        })
+        .await
+    }
+
+    /// Before anything is hashed: a flood of these calls is as costly as one of sign-ins.
+    fn check_limits(&self, owner: Owner) -> Result<(), Limited> {
+        self.limits.check_address(owner.address)?;
+        self.limits.check_id(owner.user)
     }
 
     async fn confirms(&self, account: &Account, credential: &Credential) -> Result<bool, OwnershipError> {

@@ -69,7 +69,8 @@ pub struct ProfileChange {
     pub expected_version: Option<i64>,
 }
 
-/// A name to show: 1–64 characters, none of them a control character, none only blank.
+/// A name to show: 1–64 characters, not only blanks, none of them a control character or one that hides or reorders
+/// others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DisplayName(String);
 
@@ -99,13 +100,20 @@ impl DisplayName {
 
     pub fn parse(text: &str) -> Result<Self, ProfileInvalid> {
         let text = text.trim();
-        let fits = (1..=DISPLAY_NAME_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control);
-        if fits { Ok(Self(text.to_owned())) } else { Err(ProfileInvalid::DisplayName) }
+        let fits = (1..=DISPLAY_NAME_MAX).contains(&text.chars().count());
+        if fits && !text.chars().any(misleads) { Ok(Self(text.to_owned())) } else { Err(ProfileInvalid::DisplayName) }
     }
 
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether a character is invisible, or changes the direction of others, so that a name looks like somebody else's. The
+/// joiners U+200C and U+200D are needed to write some languages and emoji.
+fn misleads(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 impl AvatarUrl {
@@ -119,9 +127,11 @@ impl AvatarUrl {
         if text.is_empty() {
             return Ok(None);
         }
-        let url = Url::parse(text).ok().filter(|url| url.scheme() == "https" && url.username().is_empty());
-        match url {
-            Some(_) if text.len() <= AVATAR_URL_MAX => Ok(Some(Self(text.to_owned()))),
+        let anonymous = |url: &Url| url.username().is_empty() && url.password().is_none();
+        let url = Url::parse(text).ok().filter(|url| url.scheme() == "https" && anonymous(url));
+        // What is kept is the parsed form: nothing in it can break out of the markup that shows it.
+        match url.map(String::from) {
+            Some(url) if url.len() <= AVATAR_URL_MAX => Ok(Some(Self(url))),
             _ => Err(ProfileInvalid::AvatarUrl),
         }
     }
@@ -212,7 +222,7 @@ mod tests {
     fn display_names_are_trimmed_and_bounded() {
         assert_eq!(DisplayName::parse(" Neo ").unwrap().as_str(), "Neo");
         assert!(DisplayName::parse(&"é".repeat(64)).is_ok());
-        for bad in ["", "  ", "a\nb", "a\u{0}", &"x".repeat(65)] {
+        for bad in ["", "  ", "\u{200b}", "oe\u{202e}N", "a\nb", "a\u{0}", &"x".repeat(65)] {
             assert_eq!(DisplayName::parse(bad), Err(ProfileInvalid::DisplayName), "{bad:?}");
         }
     }
@@ -228,6 +238,7 @@ mod tests {
             "https://",
             "neo.png",
             "https://user@example.com/",
+            "https://:password@example.com/",
             &long,
         ] {
             assert_eq!(AvatarUrl::parse(bad), Err(ProfileInvalid::AvatarUrl), "{bad}");

@@ -104,7 +104,9 @@ impl ServerCredentials {
 
     /// Deletes one and revokes its tokens.
     pub async fn delete(&self, id: Uuid) -> Result<(), ServerCredentialError> {
-        // Revoked first: if the process dies in between, the call is repeated and finds the rest of its work.
+        // Looked up first, or a mistaken id might be somebody's device session. Revoked before it is deleted: if this is
+        // cut off in between, the repeated call finds the rest of its work.
+        self.store.credential_secret(id).await?.ok_or(ServerCredentialError::NotFound)?;
         self.revocations.revoke(&[id]).await.map_err(RevocationFailed)?;
         if self.store.delete_credential(id).await? { Ok(()) } else { Err(ServerCredentialError::NotFound) }
     }
@@ -121,6 +123,6 @@ impl ServerCredentials {
         if !stored.matches(&SecretHash::of(secret)) {
             return Err(ServerCredentialError::Wrong);
         }
-        Ok(self.mint.access_token(id, id, Role::Server, self.ambient.now()))
+        Ok(self.mint.access_token(id, id, Role::Server, self.mint.lifetimes.access))
     }
 }

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::account::{Account, AccountRole, Ban};
 use crate::device_session::{Device, DeviceSession, DeviceSessions, Ended, Presented, Refresh, StaleEpoch};
+use crate::limits::{Limited, SignInLimits};
 use crate::secret::SecretHash;
 use crate::store::{AccountStore, DeviceSessionStore, Loaded, StoreError};
 use crate::tokens::{TokenMint, Tokens};
@@ -30,6 +31,7 @@ pub struct Sessions {
     pub(crate) accounts: Arc<dyn AccountStore>,
     pub(crate) revocations: RevocationWatch,
     pub(crate) mint: Arc<TokenMint>,
+    pub(crate) limits: Arc<SignInLimits>,
     pub(crate) ambient: Ambient,
 }
 
@@ -45,6 +47,8 @@ pub struct Origin {
 pub enum SessionError {
     #[error("the account was changed meanwhile")]
     AccountChanged,
+    #[error("the user has no such session")]
+    NotFound,
     #[error("too many changes of one user's sessions at once")]
     Contended,
     #[error(transparent)]
@@ -70,6 +74,8 @@ pub enum RefreshError {
     #[error("the account is banned")]
     Banned(Ban),
     #[error(transparent)]
+    Limited(#[from] Limited),
+    #[error(transparent)]
     Session(#[from] SessionError),
 }
 
@@ -88,9 +94,17 @@ impl From<StoreError> for RefreshError {
 /// What a change of a user's sessions came to.
 enum Change<T> {
     /// Nothing to save.
-    None(T),
-    /// To be saved; these sessions are over by it.
+    Unchanged(T),
+    /// To be saved; these sessions are to be over by it.
     Save(T, Vec<Ended>),
+}
+
+/// Does work that must not be left half done because the caller went away or its deadline passed.
+pub async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(work).await {
+        Ok(outcome) => outcome,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
 }
 
 impl Sessions {
@@ -104,6 +118,7 @@ impl Sessions {
         let now = self.ambient.now();
         let id = self.ambient.id();
         let refresh = self.mint.refresh.mint(account.id, id, self.ambient.random());
+        let access = self.mint.lifetimes.access;
         let session = DeviceSession {
             id,
             device_key,
@@ -112,19 +127,21 @@ impl Sessions {
             created_at: now,
             refreshed_at: now,
             expires_at: now + self.mint.lifetimes.session,
-            access_expires_at: now + self.mint.lifetimes.access,
+            access_expires_at: now + access,
             epoch: account.epoch,
             refresh_hash: refresh.hash().into(),
             previous_hash: None,
         };
         let opened = self.change(account.id, |sessions| match sessions.open(session.clone(), now) {
-            Ok(ended) => Change::Save(Ok(()), ended),
-            Err(StaleEpoch) => Change::None(Err(SessionError::AccountChanged)),
+            Ok(ended) => Change::Save(Ok(ended), vec![]),
+            Err(StaleEpoch) => Change::Unchanged(Err(SessionError::AccountChanged)),
         });
-        opened.await??;
+        // Revoked last: another sign-in at the same time may have changed which session makes room.
+        let made_room = opened.await??;
+        self.revoke(&made_room).await?;
 
         Ok(Tokens {
-            access: self.mint.access_token(account.id, id, account.role.into(), now),
+            access: self.mint.access_token(account.id, id, account.role.into(), access),
             refresh: refresh.reveal(),
             refresh_lifetime: self.mint.lifetimes.session,
             session: id,
@@ -133,6 +150,7 @@ impl Sessions {
 
     /// Exchanges a refresh token for new tokens.
     pub async fn refresh(&self, token: &str, address: Option<IpAddr>) -> Result<Tokens, RefreshError> {
+        self.limits.check_address(address)?;
         let token = self.mint.refresh.parse(token)?;
         let successor = self.mint.refresh.successor(&token);
         let now = self.ambient.now();
@@ -153,13 +171,21 @@ impl Sessions {
         let refresh = self.change_loaded(token.user(), loaded?, |sessions| match sessions.refresh(&presented, now) {
             rotated @ Refresh::Rotated { .. } => Change::Save(rotated, vec![]),
             over @ (Refresh::Reused(ended) | Refresh::Outdated(ended)) => Change::Save(over, vec![ended]),
-            unchanged @ (Refresh::Repeated { .. } | Refresh::Unknown | Refresh::Expired) => Change::None(unchanged),
+            unchanged @ (Refresh::Repeated { .. } | Refresh::Unknown | Refresh::Expired) => {
+                Change::Unchanged(unchanged)
+            }
         });
         match refresh.await? {
             Refresh::Rotated { session_expires_at } | Refresh::Repeated { session_expires_at } => Ok(Tokens {
-                access: self.mint.access_token(account.id, token.session(), account.role.into(), now),
+                access: self.mint.access_token(
+                    account.id,
+                    token.session(),
+                    account.role.into(),
+                    // A token never outlives its session: once that is forgotten, nothing could revoke it.
+                    self.mint.lifetimes.access.min(left(session_expires_at, now)),
+                ),
                 refresh: successor.reveal(),
-                refresh_lifetime: (session_expires_at - now).try_into().unwrap_or_default(),
+                refresh_lifetime: left(session_expires_at, now),
                 session: token.session(),
             }),
             Refresh::Unknown | Refresh::Outdated(_) => Err(RefreshError::Invalid),
@@ -173,25 +199,39 @@ impl Sessions {
         Ok(self.store.load(user).await?.sessions.listed(self.ambient.now()))
     }
 
-    /// Ends a session; `false` if the user has no such session.
-    pub async fn end(&self, user: Uuid, session: Uuid) -> Result<bool, SessionError> {
+    /// Ends a session of the user who asks by another session, or by the same.
+    pub async fn end_any(&self, user: Uuid, asking: Uuid, session: Uuid) -> Result<(), SessionError> {
+        if session == asking { self.log_out(user, session).await } else { self.end(user, session).await }
+    }
+
+    async fn end(&self, user: Uuid, session: Uuid) -> Result<(), SessionError> {
         let change = |sessions: &mut DeviceSessions| match sessions.end(session) {
-            Some(ended) => Change::Save(true, vec![ended]),
-            None => Change::None(false),
+            Some(ended) => Change::Save(Ok(()), vec![ended]),
+            None => Change::Unchanged(Err(SessionError::NotFound)),
         };
-        self.change(user, change).await
+        self.change(user, change).await?
     }
 
     /// Ends the session that a call was made with, which may have been opened by other means than a sign-in.
     pub async fn log_out(&self, user: Uuid, session: Uuid) -> Result<(), SessionError> {
-        self.revocations.revoke(&[session]).await.map_err(RevocationFailed)?;
-        self.end(user, session).await.map(drop)
+        let this = self.clone();
+        to_the_end(async move {
+            // Revoked last: until then the caller's token is good, and a call that was cut off can be repeated.
+            let remove = |sessions: &mut DeviceSessions| match sessions.end(session) {
+                Some(_) => Change::Save((), vec![]),
+                None => Change::Unchanged(()),
+            };
+            this.change(user, remove).await?;
+            Ok(this.revocations.revoke(&[session]).await.map_err(RevocationFailed)?)
+        })
+        .await
     }
 
     /// Ends all sessions but one; says how many.
     pub async fn end_others(&self, user: Uuid, keep: Uuid) -> Result<usize, SessionError> {
-        let change = |sessions: &mut DeviceSessions| match sessions.end_others(keep) {
-            ended if ended.is_empty() => Change::None(0),
+        let now = self.ambient.now();
+        let change = |sessions: &mut DeviceSessions| match sessions.end_others(keep, now) {
+            ended if ended.is_empty() => Change::Unchanged(0),
             ended => Change::Save(ended.len(), ended),
         };
         self.change(user, change).await
@@ -219,10 +259,10 @@ impl Sessions {
     ) -> Result<T, SessionError> {
         for _ in 0..CHANGE_ATTEMPTS {
             let (outcome, ended) = match change(&mut loaded.sessions) {
-                Change::None(outcome) => return Ok(outcome),
+                Change::Unchanged(outcome) => return Ok(outcome),
                 Change::Save(outcome, ended) => (outcome, ended),
             };
-            // Revoked first: if the process dies before the save, the repeated call finds its work still to do.
+            // Revoked first: if this is cut off before the save, the repeated call finds its work still to do.
             self.revoke(&ended).await?;
             let now = self.ambient.now();
             if self.store.save(user, &loaded, now, keep_until(&loaded.sessions, now)).await? {
@@ -242,6 +282,10 @@ impl Sessions {
         }
         self.revocations.revoke(&live).await.map_err(RevocationFailed)
     }
+}
+
+fn left(until: OffsetDateTime, now: OffsetDateTime) -> Duration {
+    (until - now).try_into().unwrap_or_default()
 }
 
 fn keep_until(sessions: &DeviceSessions, now: OffsetDateTime) -> OffsetDateTime {

@@ -49,12 +49,10 @@ pub enum SignInError {
     WrongCredential,
     #[error("the account is banned")]
     Banned(Ban),
-    #[error("the username is taken")]
-    UsernameTaken,
-    #[error("the e-mail address is taken")]
-    EmailTaken,
-    #[error("the registration id was used for another registration")]
-    RegistrationUsed,
+    #[error("every name drawn for the guest is taken")]
+    NoGuestName,
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
     #[error(transparent)]
     Limited(#[from] Limited),
     #[error(transparent)]
@@ -69,21 +67,11 @@ impl From<StoreError> for SignInError {
     }
 }
 
-impl From<ClaimError> for SignInError {
-    fn from(error: ClaimError) -> Self {
-        match error {
-            ClaimError::UsernameTaken => Self::UsernameTaken,
-            ClaimError::EmailTaken => Self::EmailTaken,
-            ClaimError::RegistrationUsed => Self::RegistrationUsed,
-            ClaimError::Store(error) => error.into(),
-        }
-    }
-}
-
 impl SignIn {
     /// Creates an account and signs in to it.
     pub async fn register(&self, new: &Registration, origin: &Origin) -> Result<(Account, Tokens), SignInError> {
         self.limits.check_address(origin.address)?;
+        self.limits.check_creation(origin.address)?;
         let password_hash = self.passwords.hash(&new.password, self.ambient.random()).await?;
         let account = NewAccount {
             id: self.ambient.id(),
@@ -131,9 +119,13 @@ impl SignIn {
         origin: &Origin,
     ) -> Result<(Account, Tokens, bool), SignInError> {
         self.limits.check_address(origin.address)?;
-        let (account, created) = match self.accounts.account_by_device(&secret.0).await? {
-            Some(account) => (account, false),
-            None => self.create_guest(secret).await?,
+        self.limits.check_device(&secret.0)?;
+        let known = self.accounts.account_by_device(&secret.0).await?;
+        let (account, created) = if let Some(account) = known {
+            (account, false)
+        } else {
+            self.limits.check_creation(origin.address)?;
+            self.create_guest(secret).await?
         };
         let (account, tokens) = self.admit(account, origin, Some(secret.0)).await?;
         Ok((account, tokens, created))
@@ -154,7 +146,7 @@ impl SignIn {
                 result => return Ok(result?),
             }
         }
-        Err(SignInError::UsernameTaken)
+        Err(SignInError::NoGuestName)
     }
 
     /// The account that an earlier call of the same registration created.
@@ -165,6 +157,7 @@ impl SignIn {
         if account.username.key() != new.username.key() || !same_email {
             return Ok(None);
         }
+        self.limits.check_identifier(&Identifier::Username(account.username.key()))?;
         let verdict = self.passwords.verify(&new.password, account.password_hash.as_deref()).await?;
         Ok((verdict != Verdict::Wrong).then_some(account))
     }

@@ -6,7 +6,6 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use pkg_ambient::Ambient;
 use pkg_auth::{Claims, Issuer, RefreshSecrets, Role};
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// How long tokens live.
@@ -43,8 +42,9 @@ pub struct TokenMint {
 }
 
 impl TokenMint {
-    pub fn access_token(&self, subject: Uuid, session: Uuid, role: Role, now: OffsetDateTime) -> AccessToken {
-        let lifetime = self.lifetimes.access;
+    /// Signs an access token that lives from now on.
+    pub fn access_token(&self, subject: Uuid, session: Uuid, role: Role, lifetime: Duration) -> AccessToken {
+        let now = self.ambient.now();
         let claims =
             Claims { subject, session, role, token_id: self.ambient.id(), issued_at: now, expires_at: now + lifetime };
         AccessToken { text: self.issuer.issue(&claims), lifetime }

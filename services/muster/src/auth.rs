@@ -2,20 +2,23 @@
 
 use std::sync::Arc;
 
-use auth_service::{RedisDeviceSessions, SqlAccounts};
+use auth_service::RedisDeviceSessions;
 use clap::Args;
 use pkg_ambient::Ambient;
 use pkg_db::{Database, PostgresSettings};
-use pkg_middleware::{Dependency, RevocationWatch};
 use pkg_redis::{Redis, RedisRevocations};
 use pkg_telemetry::Format;
 use secrecy::ExposeSecret;
 
+use crate::accounts::{self, Stores};
 use crate::keys::Keys;
 use crate::migrate;
 use crate::options::{SecretOptions, ServerOptions, SignInOptions, StoreOptions, TokenOptions};
 use crate::readiness::{DatabaseReadiness, RedisReadiness};
 use crate::run;
+
+/// No message of these services comes near it; anybody may send some before they sign in.
+const MESSAGE_BYTES: usize = 256 * 1024;
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -38,30 +41,22 @@ pub struct Options {
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let telemetry = run::start_telemetry(Format::Json, &options.server.edge.log)?;
     let ambient = Ambient::system();
-    let settings = options.server.settings()?;
+    let mut settings = options.server.settings()?;
+    settings.limits.message_bytes = MESSAGE_BYTES;
     let tokens = Keys::from_options(&options.secrets, options.server.mode, &ambient)?.into_tools(&options.tokens)?;
     let (database, redis) = open(&options.stores).await?;
     migrate::check_is_current(&database).await?;
 
-    let revocations = RevocationWatch::new(Arc::new(RedisRevocations::new(redis.clone())), ambient.clone());
-    let stores: Vec<(_, Arc<dyn Dependency>)> = vec![
-        ("postgres", Arc::new(DatabaseReadiness(database.clone()))),
-        ("redis", Arc::new(RedisReadiness(redis.clone()))),
-    ];
-    let guard = run::guard(&tokens, &revocations);
-    let auth = auth_service::build(
-        auth_service::Deps {
-            accounts: SqlAccounts::new(database.clone()),
-            device_sessions: Arc::new(RedisDeviceSessions::new(redis.clone())),
-            revocations,
-            issuer: tokens.issuer,
-            verifier: tokens.verifier,
-            refresh_secrets: tokens.refresh,
-            stores,
-            ambient: ambient.clone(),
-        },
-        &options.sign_in.settings(&options.tokens)?,
-    );
+    let stores = Stores {
+        database: database.clone(),
+        device_sessions: Arc::new(RedisDeviceSessions::new(redis.clone())),
+        revocations: Arc::new(RedisRevocations::new(redis.clone())),
+        readiness: vec![
+            ("postgres", Arc::new(DatabaseReadiness(database.clone()))),
+            ("redis", Arc::new(RedisReadiness(redis.clone()))),
+        ],
+    };
+    let (guard, auth) = accounts::build(stores, tokens, &options.sign_in.settings(&options.tokens)?, &ambient);
 
     let server = run::server(settings, guard, telemetry, ambient).mount(auth);
     let bound = server.bind().await?;

@@ -1,19 +1,21 @@
 //! `muster dev`: everything in one process on one port, on embedded stores.
 
-use std::fs;
+use std::fs::DirBuilder;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use auth_service::{SqlAccounts, SqlDeviceSessions};
+use auth_service::SqlDeviceSessions;
 use clap::Args;
 use pkg_ambient::Ambient;
 use pkg_db::{Database, SqlRevocations};
-use pkg_middleware::{AdminAt, Dependency, RevocationWatch};
+use pkg_middleware::AdminAt;
 use pkg_telemetry::Format;
 
+use crate::accounts::{self, Stores};
 use crate::keys::Keys;
 use crate::options::{EdgeOptions, SignInOptions, TokenOptions};
 use crate::readiness::DatabaseReadiness;
@@ -54,22 +56,13 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     settings.reflection = true;
     settings.json = true;
 
-    let revocations = RevocationWatch::new(Arc::new(SqlRevocations::new(database.clone())), ambient.clone());
-    let stores: Vec<(_, Arc<dyn Dependency>)> = vec![("sqlite", Arc::new(DatabaseReadiness(database.clone())))];
-    let guard = run::guard(&tokens, &revocations);
-    let auth = auth_service::build(
-        auth_service::Deps {
-            accounts: SqlAccounts::new(database.clone()),
-            device_sessions: Arc::new(SqlDeviceSessions::new(database.clone())),
-            revocations,
-            issuer: tokens.issuer,
-            verifier: tokens.verifier,
-            refresh_secrets: tokens.refresh,
-            stores,
-            ambient: ambient.clone(),
-        },
-        &options.sign_in.settings(&options.tokens)?,
-    );
+    let stores = Stores {
+        database: database.clone(),
+        device_sessions: Arc::new(SqlDeviceSessions::new(database.clone())),
+        revocations: Arc::new(SqlRevocations::new(database.clone())),
+        readiness: vec![("sqlite", Arc::new(DatabaseReadiness(database.clone())))],
+    };
+    let (guard, auth) = accounts::build(stores, tokens, &options.sign_in.settings(&options.tokens)?, &ambient);
 
     let server = run::server(settings, guard, telemetry, ambient).mount(auth);
     let bound = server.bind().await?;
@@ -84,7 +77,9 @@ async fn open(folder: &Path, ambient: &Ambient) -> anyhow::Result<(Database, Key
     if folder == Path::new("none") {
         return Ok((Database::sqlite_memory().await?, Keys::made_up(ambient)?));
     }
-    fs::create_dir_all(folder).with_context(|| format!("MUSTER_DATA (--data): cannot make {}", folder.display()))?;
+    // Its owner's alone: there are password hashes and keys in it.
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.with_context(|| format!("MUSTER_DATA (--data): cannot make {}", folder.display()))?;
     let database = Database::sqlite_file(&folder.join(DATABASE_FILE)).await?;
     Ok((database, Keys::in_folder(folder, ambient)?))
 }

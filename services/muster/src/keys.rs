@@ -1,14 +1,14 @@
 //! The keys and secrets of a process: given by files and options, kept in the data folder, or made up.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use pkg_ambient::Ambient;
-use pkg_auth::{Issuer, JwkSet, RefreshSecrets, SigningKey, Verifier};
+use pkg_auth::{Issuer, Jwk, JwkSet, RefreshSecrets, SigningKey, Verifier};
 use secrecy::{ExposeSecret, SecretSlice};
 
 use crate::options::{Mode, SecretOptions, TokenOptions};
@@ -20,7 +20,7 @@ const REFRESH_SECRET_FILE: &str = "refresh-secret";
 /// What signs and checks tokens.
 pub struct Keys {
     signing: SigningKey,
-    accepted: Vec<SigningKey>,
+    accepted: Vec<Jwk>,
     refresh: RefreshSecrets,
 }
 
@@ -43,7 +43,7 @@ impl Keys {
                 SigningKey::generate(ambient.random())
             }
         };
-        let accepted = options.accepted_keys.iter().map(|file| read_key(file)).collect::<anyhow::Result<_>>()?;
+        let accepted = options.accepted_keys.iter().map(|file| read_public_key(file)).collect::<anyhow::Result<_>>()?;
         let refresh = match options.refresh_secrets.as_slice() {
             [] if mode == Mode::Production => bail!("MUSTER_REFRESH_SECRETS (--refresh-secrets) is missing"),
             [] => {
@@ -77,7 +77,7 @@ impl Keys {
     }
 
     pub fn into_tools(self, options: &TokenOptions) -> anyhow::Result<TokenTools> {
-        let published = JwkSet::new(std::iter::once(&self.signing).chain(&self.accepted).map(SigningKey::public));
+        let published = JwkSet::new(std::iter::once(self.signing.public()).chain(self.accepted));
         let verifier = Verifier::new(&published, &options.token_issuer, &options.token_audience)?;
         Ok(TokenTools {
             issuer: Issuer::new(self.signing, &options.token_issuer, &options.token_audience),
@@ -95,14 +95,27 @@ pub fn read_key(file: &Path) -> anyhow::Result<SigningKey> {
         .with_context(|| format!("{} is not an Ed25519 private key (PKCS#8, PEM)", file.display()))
 }
 
-/// Reads a secret file, or makes it, readable by its owner alone. It appears under its name whole or not at all.
+/// Reads a public key, or the public half of a private one.
+fn read_public_key(file: &Path) -> anyhow::Result<Jwk> {
+    let pem = fs::read_to_string(file).with_context(|| format!("cannot read the key {}", file.display()))?;
+    let key = Jwk::from_pem(&pem).or_else(|_| SigningKey::from_pem(&pem).map(|key| key.public()));
+    key.with_context(|| format!("{} is not an Ed25519 key (PEM, public or PKCS#8)", file.display()))
+}
+
+/// Reads a secret file, or makes it, readable by its owner alone. It appears under its name whole, and the first of two
+/// processes that make it wins.
 fn read_or_make(file: &Path, make: impl FnOnce() -> Vec<u8>) -> anyhow::Result<SecretSlice<u8>> {
     if !file.exists() {
         let unfinished = file.with_extension(format!("new-{}", std::process::id()));
         let mut new = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
         new.write_all(&make())?;
         new.sync_all()?;
-        fs::rename(&unfinished, file)?;
+        let linked = fs::hard_link(&unfinished, file);
+        fs::remove_file(&unfinished)?;
+        match linked {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error.into()),
+            _ => {}
+        }
     }
     let secret = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     Ok(secret.into())

@@ -1,5 +1,6 @@
 //! The executable: one role per subcommand. It alone decides which adapters are wired in.
 
+mod accounts;
 mod auth;
 mod dev;
 mod keys;

@@ -8,11 +8,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use auth_service::Lifetimes;
+use auth_service::{Lifetimes, SignInQuotas};
 use clap::{Args, ValueEnum};
 use pkg_auth::{Argon2id, MAX_LIFETIME};
 use pkg_middleware::{AdminAt, Cors, Quota, Settings};
 use secrecy::SecretString;
+
+/// A device that was not used for so long signs in again.
+const LONGEST_SESSION: Duration = Duration::from_hours(400 * 24);
 
 /// How strict the process is at start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -191,7 +194,7 @@ pub struct SecretOptions {
     #[arg(long, env = "MUSTER_SIGNING_KEY", value_name = "FILE")]
     pub signing_key: Option<PathBuf>,
 
-    /// More private or retired keys whose tokens are accepted: the next and the last one, while keys rotate.
+    /// More keys whose tokens are accepted, the next and the last one while keys rotate: public or private, PEM.
     #[arg(long, env = "MUSTER_ACCEPTED_KEYS", value_name = "FILE", value_delimiter = ',')]
     pub accepted_keys: Vec<PathBuf>,
 
@@ -211,11 +214,19 @@ pub struct SignInOptions {
     #[arg(long, env = "MUSTER_ADDRESS_BURST", value_name = "COUNT", default_value = "200")]
     pub address_burst: NonZeroU32,
 
-    /// How many password tries per minute one account has on average, on each replica.
+    /// How many accounts per minute one address may create on average, guests too, on each replica.
+    #[arg(long, env = "MUSTER_CREATION_RATE", value_name = "PER_MINUTE", default_value = "30")]
+    pub creation_rate: NonZeroU32,
+
+    /// How many accounts one address may create at once.
+    #[arg(long, env = "MUSTER_CREATION_BURST", value_name = "COUNT", default_value = "100")]
+    pub creation_burst: NonZeroU32,
+
+    /// How many tries per minute one account or device has on average, on each replica.
     #[arg(long, env = "MUSTER_ACCOUNT_RATE", value_name = "PER_MINUTE", default_value = "6")]
     pub account_rate: NonZeroU32,
 
-    /// How many password tries one account has at once.
+    /// How many tries one account or device has at once.
     #[arg(long, env = "MUSTER_ACCOUNT_BURST", value_name = "COUNT", default_value = "10")]
     pub account_burst: NonZeroU32,
 
@@ -230,8 +241,11 @@ impl SignInOptions {
         let cores = std::thread::available_parallelism().context("the number of cores")?;
         Ok(auth_service::Settings {
             lifetimes: tokens.lifetimes()?,
-            per_address: Quota::per_second(self.address_rate, self.address_burst),
-            per_account: Quota::per_minute(self.account_rate, self.account_burst),
+            quotas: SignInQuotas {
+                per_address: Quota::per_second(self.address_rate, self.address_burst),
+                creations: Quota::per_minute(self.creation_rate, self.creation_burst),
+                per_account: Quota::per_minute(self.account_rate, self.account_burst),
+            },
             hashing_threads: self.hashing_threads.map_or(cores.get(), |threads| threads.get() as usize),
             hashing: Argon2id::default(),
         })
@@ -246,8 +260,8 @@ impl TokenOptions {
             "MUSTER_ACCESS_TOKEN_LIFETIME (--access-token-lifetime) is 1s to 15m: revocations are kept for little longer"
         );
         ensure!(
-            self.session_lifetime >= access,
-            "MUSTER_SESSION_LIFETIME (--session-lifetime) is not shorter than that of an access token"
+            (access..=LONGEST_SESSION).contains(&self.session_lifetime),
+            "MUSTER_SESSION_LIFETIME (--session-lifetime) is at least that of an access token, and 400d at most"
         );
         Ok(Lifetimes { access, session: self.session_lifetime })
     }

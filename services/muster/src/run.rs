@@ -5,11 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use pkg_ambient::Ambient;
-use pkg_middleware::{Guard, RevocationWatch, Server, Settings};
+use pkg_middleware::{Guard, Server, Settings};
 use pkg_telemetry::{Format, Metrics};
 use tokio::signal::unix::{SignalKind, signal};
-
-use crate::keys::TokenTools;
 
 /// Runs a role until it ends.
 pub fn in_runtime(role: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
@@ -30,11 +28,6 @@ pub fn start_telemetry(format: Format, log: &str) -> anyhow::Result<Metrics> {
     let upkeep = metrics.clone();
     tokio::spawn(async move { upkeep.keep_up().await });
     Ok(metrics)
-}
-
-/// What every call is checked against.
-pub fn guard(tokens: &TokenTools, revocations: &RevocationWatch) -> Guard {
-    Guard { verifier: tokens.verifier.clone(), revocations: revocations.clone(), jwks: tokens.published.to_json() }
 }
 
 /// A server that serves the metrics of this process.

@@ -18,8 +18,7 @@ use pkg_auth::Verifier;
 use pkg_middleware::{Caller, RequestContext, RevocationWatch};
 use tonic::{Request, Response, Status};
 
-use super::{answer, parse, problems};
-use crate::limits::SignInLimits;
+use super::{answer, parse};
 use crate::moderation::Moderation;
 use crate::ownership::Ownership;
 use crate::server_credential::ServerCredentials;
@@ -33,7 +32,6 @@ pub struct AuthApi {
     pub(crate) ownership: Ownership,
     pub(crate) moderation: Moderation,
     pub(crate) servers: ServerCredentials,
-    pub(crate) limits: Arc<SignInLimits>,
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) revocations: RevocationWatch,
     pub(crate) ambient: Ambient,
@@ -65,22 +63,22 @@ impl AuthService for AuthApi {
     }
 
     async fn upgrade_guest(&self, request: Request<UpgradeGuestRequest>) -> Answer<UpgradeGuestResponse> {
-        let user = Caller::of(&request)?.user_id;
+        let owner = parse::owner(&request)?;
         let (username, email, password) = parse::upgrade(request.get_ref())?;
-        let account = self.ownership.upgrade_guest(user, username, email, &password).await?;
+        let account = self.ownership.upgrade_guest(owner, username, email, &password).await?;
         Ok(Response::new(UpgradeGuestResponse { user: Some(account.into()) }))
     }
 
     async fn refresh_token(&self, request: Request<RefreshTokenRequest>) -> Answer<RefreshTokenResponse> {
         let address = RequestContext::of(&request)?.client_address;
-        self.limits.check_address(address).map_err(problems::limited)?;
         let tokens = self.sessions.refresh(&request.get_ref().refresh_token, address).await?;
         Ok(Response::new(RefreshTokenResponse { tokens: Some(tokens.into()) }))
     }
 
     async fn validate_token(&self, request: Request<ValidateTokenRequest>) -> Answer<ValidateTokenResponse> {
-        let claims = self.verifier.verify(&request.get_ref().access_token, self.ambient.now());
-        let valid = claims.ok().filter(|claims| !self.revocations.is_revoked(claims.session));
+        let now = self.ambient.now();
+        let claims = self.verifier.verify(&request.get_ref().access_token, now).ok();
+        let valid = claims.filter(|claims| claims.expires_at > now && !self.revocations.is_revoked(claims.session));
         Ok(Response::new(answer::validity(valid.as_ref())))
     }
 
@@ -100,9 +98,8 @@ impl AuthService for AuthApi {
     }
 
     async fn end_device_session(&self, request: Request<EndDeviceSessionRequest>) -> Answer<EndDeviceSessionResponse> {
-        let session = parse::id("session_id", &request.get_ref().session_id)?;
-        let ended = self.sessions.end(Caller::of(&request)?.user_id, session).await?;
-        problems::found_device_session(ended)?;
+        let (caller, session) = (Caller::of(&request)?, parse::id("session_id", &request.get_ref().session_id)?);
+        self.sessions.end_any(caller.user_id, caller.session_id, session).await?;
         Ok(Response::new(EndDeviceSessionResponse {}))
     }
 
@@ -116,16 +113,16 @@ impl AuthService for AuthApi {
     }
 
     async fn change_password(&self, request: Request<ChangePasswordRequest>) -> Answer<ChangePasswordResponse> {
-        let caller = Caller::of(&request)?;
+        let owner = parse::owner(&request)?;
         let (current, new) = parse::password_change(request.get_ref())?;
-        self.ownership.change_password(caller.user_id, caller.session_id, &current, &new).await?;
+        self.ownership.change_password(owner, &current, &new).await?;
         Ok(Response::new(ChangePasswordResponse {}))
     }
 
     async fn delete_account(&self, request: Request<DeleteAccountRequest>) -> Answer<DeleteAccountResponse> {
-        let user = Caller::of(&request)?.user_id;
+        let owner = parse::owner(&request)?;
         let credential = parse::credential(request.into_inner())?;
-        self.ownership.delete(user, &credential).await?;
+        self.ownership.delete(owner, &credential).await?;
         Ok(Response::new(DeleteAccountResponse {}))
     }
 

@@ -7,14 +7,14 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use pkg_api::auth::v1 as auth;
 use pkg_api::player::v1 as player;
-use pkg_middleware::{Problem, RequestContext};
+use pkg_middleware::{Caller, Problem, RequestContext};
 use tonic::{Request, Status};
 use uuid::Uuid;
 
 use crate::account::{AccountRole, Email, Identifier, Username};
 use crate::device_session::Device;
 use crate::moderation::BanReason;
-use crate::ownership::Credential;
+use crate::ownership::{Credential, Owner};
 use crate::password::{Password, PasswordInvalid};
 use crate::profile::{AvatarUrl, BATCH_MAX, DisplayName, Locale, ProfileChange};
 use crate::secret::SecretHash;
@@ -41,6 +41,12 @@ pub(super) fn id(name: &'static str, text: &str) -> Result<Uuid, Problem> {
 pub(super) fn origin<T>(request: &Request<T>, device: Option<&auth::Device>) -> Result<Origin, Status> {
     let device = device.map(parse_device).transpose()?.unwrap_or_default();
     Ok(Origin { device, address: RequestContext::of(request)?.client_address })
+}
+
+/// The owner of an account, who asks for it to be changed.
+pub(super) fn owner<T>(request: &Request<T>) -> Result<Owner, Status> {
+    let (caller, context) = (Caller::of(request)?, RequestContext::of(request)?);
+    Ok(Owner { user: caller.user_id, session: caller.session_id, address: context.client_address })
 }
 
 fn parse_device(device: &auth::Device) -> Result<Device, Problem> {

@@ -38,6 +38,9 @@ fn session(error: &SessionError) -> Problem {
         SessionError::AccountChanged => {
             Problem::new(Code::Aborted, "ACCOUNT_CHANGED", "the account was changed meanwhile: try again")
         }
+        SessionError::NotFound => {
+            Problem::new(Code::NotFound, "DEVICE_SESSION_NOT_FOUND", "you have no such device session")
+        }
         SessionError::Contended => {
             Problem::new(Code::Aborted, "TOO_MANY_CHANGES", "too many sign-ins of one account at once: try again")
         }
@@ -46,11 +49,7 @@ fn session(error: &SessionError) -> Problem {
     }
 }
 
-pub(super) fn limited(error: Limited) -> Status {
-    limit(error).into()
-}
-
-fn limit(error: Limited) -> Problem {
+fn limited(error: Limited) -> Problem {
     Problem::new(Code::ResourceExhausted, "RATE_LIMITED", "too many tries: wait and try again")
         .retry_after(error.retry_after)
 }
@@ -74,30 +73,22 @@ fn wrong_credential() -> Problem {
     Problem::new(Code::Unauthenticated, "CREDENTIALS_INVALID", "the name or the credential is wrong")
 }
 
-fn username_taken() -> Problem {
-    Problem::new(Code::AlreadyExists, "USERNAME_TAKEN", "the username is taken").field("username", "choose another")
-}
-
-fn email_taken() -> Problem {
-    Problem::new(Code::AlreadyExists, "EMAIL_TAKEN", "the e-mail address is taken")
-        .field("email", "sign in to the account that has it, or give another")
-}
-
-fn registration_used() -> Problem {
-    Problem::new(Code::AlreadyExists, "REGISTRATION_ID_USED", "the registration id was used with other values")
-        .field("registration_id", "make a new one for each registration")
+fn claim(error: &ClaimError) -> Problem {
+    let taken = |reason| Problem::new(Code::AlreadyExists, reason, error.to_string());
+    match error {
+        ClaimError::UsernameTaken => taken("USERNAME_TAKEN").field("username", "choose another"),
+        ClaimError::EmailTaken => {
+            taken("EMAIL_TAKEN").field("email", "sign in to the account that has it, or give another")
+        }
+        ClaimError::RegistrationUsed => {
+            taken("REGISTRATION_ID_USED").field("registration_id", "make a new one for each registration")
+        }
+        ClaimError::Store(error) => store(error),
+    }
 }
 
 fn user_not_found() -> Problem {
     Problem::new(Code::NotFound, "USER_NOT_FOUND", "there is no such user")
-}
-
-/// Says that a device session was not there.
-pub(super) fn found_device_session(found: bool) -> Result<(), Problem> {
-    if found {
-        return Ok(());
-    }
-    Err(Problem::new(Code::NotFound, "DEVICE_SESSION_NOT_FOUND", "you have no such device session"))
 }
 
 impl From<SessionError> for Status {
@@ -111,10 +102,9 @@ impl From<SignInError> for Status {
         match error {
             SignInError::WrongCredential => wrong_credential(),
             SignInError::Banned(ban) => banned(&ban),
-            SignInError::UsernameTaken => username_taken(),
-            SignInError::EmailTaken => email_taken(),
-            SignInError::RegistrationUsed => registration_used(),
-            SignInError::Limited(error) => limit(error),
+            SignInError::NoGuestName => Problem::unavailable("STORE_UNAVAILABLE", error),
+            SignInError::Claim(error) => claim(&error),
+            SignInError::Limited(error) => limited(error),
             SignInError::Overloaded(error) => overloaded(error),
             SignInError::Session(error) => session(&error),
         }
@@ -130,6 +120,7 @@ impl From<RefreshError> for Status {
             RefreshError::Expired => over("REFRESH_TOKEN_EXPIRED"),
             RefreshError::Reused => over("REFRESH_TOKEN_REUSED"),
             RefreshError::Banned(ban) => banned(ban),
+            RefreshError::Limited(error) => limited(*error),
             RefreshError::Session(error) => session(error),
         }
         .into()
@@ -144,11 +135,9 @@ impl From<OwnershipError> for Status {
             OwnershipError::NoPassword => refused("NO_PASSWORD"),
             OwnershipError::WrongCredential => wrong_credential(),
             OwnershipError::Gone => user_not_found(),
-            OwnershipError::Claim(ClaimError::UsernameTaken) => username_taken(),
-            OwnershipError::Claim(ClaimError::EmailTaken) => email_taken(),
-            OwnershipError::Claim(ClaimError::RegistrationUsed) => registration_used(),
-            OwnershipError::Claim(ClaimError::Store(error)) => store(error),
-            OwnershipError::Limited(error) => limit(*error),
+            OwnershipError::NewPassword(reason) => Problem::invalid_field("new_password", reason.to_string()),
+            OwnershipError::Claim(error) => claim(error),
+            OwnershipError::Limited(error) => limited(*error),
             OwnershipError::Overloaded(error) => overloaded(*error),
             OwnershipError::Session(error) => session(error),
         }
@@ -173,7 +162,7 @@ impl From<ServerCredentialError> for Status {
             ServerCredentialError::TooMany => problem(Code::FailedPrecondition, "TOO_MANY_SERVER_CREDENTIALS"),
             ServerCredentialError::NotFound => problem(Code::NotFound, "SERVER_CREDENTIAL_NOT_FOUND"),
             ServerCredentialError::Wrong => wrong_credential(),
-            ServerCredentialError::Limited(error) => limit(*error),
+            ServerCredentialError::Limited(error) => limited(*error),
             ServerCredentialError::Revocation(error) => revocation(error),
             ServerCredentialError::Store(error) => store(error),
         }

@@ -111,7 +111,8 @@ impl AccountStore for SqlAccounts {
             transaction.rollback().await.map_err(StoreError::from)?;
         });
         let account = self.account_by_device(device).await?;
-        Ok((account.ok_or_else(|| broken("a device without an account".to_owned()))?, false))
+        let deleted = || StoreError::Unavailable("the device's account was deleted at the same time".into());
+        Ok((account.ok_or_else(deleted)?, false))
     }
 
     async fn account(&self, id: Uuid) -> Result<Option<Account>, StoreError> {
