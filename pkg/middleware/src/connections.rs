@@ -31,8 +31,9 @@ const PREFACE_BYTES: usize = 24;
 /// How many streams a client may reset before we have looked at them (CVE-2023-44487).
 const MAX_PENDING_RESETS: usize = 20;
 
-/// How many streams we may reset for a client's errors before the connection ends.
-const MAX_LOCAL_RESETS: usize = 100;
+/// How many streams we may reset for a client's errors before the connection ends (CVE-2025-8671), in all its life. As many
+/// as hyper has by default: a proxy's connection carries many players.
+const MAX_LOCAL_RESETS: usize = 1_024;
 
 /// What a client may send on one stream before we have read it.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;

@@ -9,6 +9,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 
 use crate::problem::Problem;
+use crate::unread::discard;
 
 const HEADER_BYTES: usize = 5;
 
@@ -73,6 +74,12 @@ impl LimitedBody {
     }
 }
 
+impl Drop for LimitedBody {
+    fn drop(&mut self) {
+        discard(std::mem::take(&mut self.inner));
+    }
+}
+
 impl http_body::Body for LimitedBody {
     type Data = Bytes;
     type Error = Status;
@@ -83,7 +90,7 @@ impl http_body::Body for LimitedBody {
             && let Some(chunk) = frame.data_ref()
             && self.scanner.scan(chunk).is_err()
         {
-            self.inner = Body::empty();
+            discard(std::mem::take(&mut self.inner));
             return Poll::Ready(Some(Err(too_large(self.scanner.limit).into())));
         }
         Poll::Ready(frame)

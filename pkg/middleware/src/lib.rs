@@ -32,6 +32,7 @@ mod settings;
 mod stack;
 mod streams;
 mod trace_context;
+mod unread;
 
 pub use access::{Access, AccessError, AccessTable};
 pub use admin::RenderMetrics;

@@ -32,6 +32,7 @@ use crate::problem::Problem;
 use crate::settings::Limits;
 use crate::streams::{StreamLease, Streams, revoked};
 use crate::trace_context::TraceContext;
+use crate::unread::discard;
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -68,7 +69,10 @@ impl Stack {
                 let request = Request::from_parts(parts, body);
                 self.answer(request, context, &method, admission, observation).await
             }
-            Err(problem) => refuse(problem, &mut observation),
+            Err(problem) => {
+                discard(body);
+                refuse(problem, &mut observation)
+            }
         };
         response.headers_mut().insert(X_REQUEST_ID, request_id.0);
         response

@@ -12,6 +12,7 @@ pub mod testing;
 use std::time::Duration;
 
 use fred::clients::{Client, Pool};
+use fred::error::{Error, ErrorKind};
 use fred::interfaces::ClientLike;
 use fred::types::Builder;
 use fred::types::config::{Config, ReconnectPolicy, TcpConfig, UnresponsiveConfig};
@@ -63,7 +64,7 @@ impl Redis {
     ///
     /// Connections that break later are made anew, for ever.
     pub async fn connect(url: &str, settings: Settings) -> Result<Self, ConnectError> {
-        let mut config = Config::from_url(url).map_err(ConnectError::Address)?;
+        let mut config = parse(url)?;
         // Of the first connection only: a wrong address is told at the start.
         config.fail_fast = true;
         let servers = config.server.hosts().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -119,6 +120,17 @@ impl Redis {
         // Each client that cannot say goodbye is gone already.
         drop(self.pool.quit().await);
     }
+}
+
+/// fred takes any scheme for Redis.
+fn parse(url: &str) -> Result<Config, ConnectError> {
+    if !url.starts_with("redis") {
+        return Err(ConnectError::Address(Error::new(
+            ErrorKind::Url,
+            "it begins with redis://, rediss:// or redis-cluster://",
+        )));
+    }
+    Config::from_url(url).map_err(ConnectError::Address)
 }
 
 #[cfg(test)]

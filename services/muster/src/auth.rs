@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context;
 use auth_service::RedisDeviceSessions;
 use clap::Args;
 use pkg_ambient::Ambient;
@@ -13,7 +14,7 @@ use secrecy::ExposeSecret;
 use crate::accounts::{self, Stores};
 use crate::keys::Keys;
 use crate::migrate;
-use crate::options::{SecretOptions, ServerOptions, SignInOptions, StoreOptions, TokenOptions};
+use crate::options::{POSTGRES_URL, SecretOptions, ServerOptions, SignInOptions, StoreOptions, TokenOptions};
 use crate::readiness::{DatabaseReadiness, RedisReadiness};
 use crate::run;
 
@@ -59,7 +60,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (guard, auth) = accounts::build(stores, tokens, &options.sign_in.settings(&options.tokens)?, &ambient);
 
     let server = run::server(settings, guard, telemetry, ambient).mount(auth);
-    let bound = server.bind().await?;
+    let bound = run::bind(server).await?;
     tracing::info!(address = %bound.address()?, "serving");
     bound.serve(run::shutdown()).await?;
     database.close().await;
@@ -78,6 +79,7 @@ async fn open(options: &StoreOptions) -> anyhow::Result<(Database, Redis)> {
         prefix: options.redis_prefix.clone(),
         ..pkg_redis::Settings::default()
     };
-    let database = Database::postgres(options.postgres.url.expose_secret(), postgres).await?;
-    Ok((database, Redis::connect(options.redis_url.expose_secret(), redis).await?))
+    let database = Database::postgres(options.postgres.url.expose_secret(), postgres).await;
+    let redis = Redis::connect(options.redis_url.expose_secret(), redis).await;
+    Ok((database.context(POSTGRES_URL)?, redis.context("MUSTER_REDIS_URL (--redis-url)")?))
 }

@@ -65,7 +65,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (guard, auth) = accounts::build(stores, tokens, &options.sign_in.settings(&options.tokens)?, &ambient);
 
     let server = run::server(settings, guard, telemetry, ambient).mount(auth);
-    let bound = server.bind().await?;
+    let bound = run::bind(server).await?;
     greet(bound.address()?, &options.data)?;
     bound.serve(run::shutdown()).await?;
     database.close().await;

@@ -36,14 +36,15 @@ impl Keys {
     /// The keys given by options. Missing ones are refused in production, and made up and forgotten in development.
     pub fn from_options(options: &SecretOptions, mode: Mode, ambient: &Ambient) -> anyhow::Result<Self> {
         let signing = match &options.signing_key {
-            Some(file) => read_key(file)?,
+            Some(file) => read_key(file).context("MUSTER_SIGNING_KEY (--signing-key)")?,
             None if mode == Mode::Production => bail!("MUSTER_SIGNING_KEY (--signing-key) is missing"),
             None => {
                 tracing::warn!("no signing key was given: tokens of this process end with it");
                 SigningKey::generate(ambient.random())
             }
         };
-        let accepted = options.accepted_keys.iter().map(|file| read_public_key(file)).collect::<anyhow::Result<_>>()?;
+        let accepted = options.accepted_keys.iter().map(|file| read_public_key(file)).collect::<anyhow::Result<_>>();
+        let accepted = accepted.context("MUSTER_ACCEPTED_KEYS (--accepted-keys)")?;
         let refresh = match options.refresh_secrets.as_slice() {
             [] if mode == Mode::Production => bail!("MUSTER_REFRESH_SECRETS (--refresh-secrets) is missing"),
             [] => {

@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand};
 
 /// Muster, a game backend: accounts, game sessions, matchmaking and leaderboards over gRPC.
 ///
-/// Every flag may be given as an environment variable instead; secrets are better given so.
+/// Settings may be given as environment variables instead of flags; secrets are better given so.
 #[derive(Debug, Parser)]
 #[command(name = "muster", version)]
 struct Cli {

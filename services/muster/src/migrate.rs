@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use time::format_description::well_known::Rfc3339;
 
 use crate::dev::DATABASE_FILE;
+use crate::options::POSTGRES_URL;
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -68,7 +69,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 async fn open(options: &Options) -> anyhow::Result<Database> {
     if let Some(url) = &options.postgres_url {
         let settings = PostgresSettings { schema: options.postgres_schema.clone(), ..PostgresSettings::default() };
-        return Ok(Database::postgres(url.expose_secret(), settings).await?);
+        return Database::postgres(url.expose_secret(), settings).await.context(POSTGRES_URL);
     }
     let file = options.data.join(DATABASE_FILE);
     anyhow::ensure!(

@@ -17,6 +17,9 @@ use secrecy::SecretString;
 /// A device that was not used for so long signs in again.
 const LONGEST_SESSION: Duration = Duration::from_hours(400 * 24);
 
+/// How the option is called that says where Postgres is.
+pub const POSTGRES_URL: &str = "MUSTER_POSTGRES_URL (--postgres-url)";
+
 /// How strict the process is at start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Mode {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use pkg_ambient::Ambient;
-use pkg_middleware::{Guard, Server, Settings};
+use pkg_middleware::{BindError, Bound, Guard, Server, Settings};
 use pkg_telemetry::{Format, Metrics};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -33,6 +33,16 @@ pub fn start_telemetry(format: Format, log: &str) -> anyhow::Result<Metrics> {
 /// A server that serves the metrics of this process.
 pub fn server(settings: Settings, guard: Guard, metrics: Metrics, ambient: Ambient) -> Server {
     Server::new(settings, guard, std::sync::Arc::new(move || metrics.render()), ambient)
+}
+
+/// Listens, or says which option keeps it from that.
+pub async fn bind(server: Server) -> anyhow::Result<Bound> {
+    server.bind().await.map_err(|error| match &error {
+        BindError::Setting(setting) if setting.setting == "cors" => {
+            anyhow::Error::new(error).context("MUSTER_CORS_ORIGINS (--cors-origins)")
+        }
+        _ => error.into(),
+    })
 }
 
 /// Ends when the process is told to end: SIGTERM by an orchestrator, SIGINT by Ctrl-C.

@@ -1,0 +1,37 @@
+//! The harness of the whole-system tests: `muster` as a process, its stores, and ways to call it.
+//!
+//! Everything it starts has a folder and ports of its own, is waited for by asking, and is ended when its value is
+//! dropped, also by a test that fails.
+
+#![expect(clippy::missing_panics_doc, reason = "a harness panics: that is how a test learns what went wrong")]
+
+mod client;
+mod curl;
+mod deployment;
+mod muster;
+mod process;
+mod proxy;
+mod raw;
+mod redis_server;
+mod text;
+mod wait;
+
+pub use client::{Client, bearer, refusal, with_forwarded_for};
+pub use curl::{Answer, Curl};
+pub use deployment::Deployment;
+pub use muster::{Muster, run_muster};
+pub use process::{Finished, Process};
+pub use proxy::Proxy;
+pub use raw::{Outcome, body, call_grpc, call_http, frame};
+pub use redis_server::RedisServer;
+pub use text::{PASSWORD, email, random_text, username};
+pub use wait::{LIMIT, eventually, eventually_blocking};
+
+/// A variable that `make test` sets.
+///
+/// # Panics
+/// If it is not set.
+#[must_use]
+pub fn test_variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `make test`, which sets it"))
+}

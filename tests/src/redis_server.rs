@@ -1,0 +1,63 @@
+//! A Redis server that a test may kill.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::muster::free_address;
+use crate::process::Process;
+use crate::wait::eventually_blocking;
+
+/// A Redis server of its own, which keeps what it acknowledged.
+#[derive(Debug)]
+pub struct RedisServer {
+    process: Process,
+    folder: TempDir,
+    address: SocketAddr,
+}
+
+impl RedisServer {
+    /// An empty server, ready.
+    #[must_use]
+    pub fn start() -> Self {
+        let folder = TempDir::new().expect("there is a place for temporary files");
+        let address = free_address();
+        Self { process: serve(&folder, address), folder, address }
+    }
+
+    /// How a client reaches it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://{}/0", self.address)
+    }
+
+    /// Sends SIGKILL, and waits until the server is gone.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts the killed server again, with its data.
+    pub fn restart(&mut self) {
+        self.process = serve(&self.folder, self.address);
+    }
+}
+
+fn serve(folder: &TempDir, address: SocketAddr) -> Process {
+    let mut command = Command::new("redis-server");
+    command.args(["--port", &address.port().to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"]);
+    command.arg("--dir").arg(folder.path());
+    let mut process = Process::start(command);
+    eventually_blocking("Redis answers", || {
+        assert!(process.ended().is_none(), "Redis ended: {}", process.output());
+        (process.output().contains("Ready to accept connections") && answers(address)).then_some(())
+    });
+    process
+}
+
+fn answers(address: SocketAddr) -> bool {
+    let mut answer = [0; 5];
+    let Ok(mut stream) = TcpStream::connect(address) else { return false };
+    stream.write_all(b"PING\r\n").and_then(|()| stream.read_exact(&mut answer)).is_ok() && &answer == b"+PONG"
+}

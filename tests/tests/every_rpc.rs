@@ -1,0 +1,260 @@
+//! Whatever is sent to an RPC, the fault is the sender's: no RPC panics, none answers INTERNAL or UNKNOWN.
+//!
+//! The running server is asked by reflection what it serves, so an RPC that is added is covered by itself.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where something is missing")]
+
+#[path = "every_rpc/arbitrary.rs"]
+mod arbitrary;
+#[path = "every_rpc/hostile.rs"]
+mod hostile;
+#[path = "every_rpc/routes.rs"]
+mod routes;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arbitrary::{Texts, message};
+use bytes::Bytes;
+use http::StatusCode;
+use pkg_api::auth::v1::CreateServerCredentialRequest;
+use pkg_api::player::v1::GetProfileRequest;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use prost::Message;
+use prost_reflect::{DescriptorPool, MethodDescriptor};
+use serde_json::Value;
+use system_tests::{
+    Client, LIMIT, Muster, Outcome, PASSWORD, bearer, body, call_grpc, call_http, frame, random_text, refusal,
+    run_muster,
+};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::sync::Mutex;
+use tonic::{Code, Status};
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+use tonic_reflection::pb::v1::{FILE_DESCRIPTOR_SET, ServerReflectionRequest};
+
+/// How many random messages each RPC gets, and each JSON route.
+const CASES: u32 = 24;
+/// How many times more in the long form.
+const LONG: u32 = 10;
+
+/// Limits under which every call reaches its handler.
+const UNLIMITED: [&str; 8] = [
+    "--address-rate",
+    "1000000",
+    "--address-burst",
+    "1000000",
+    "--account-rate",
+    "1000000",
+    "--account-burst",
+    "1000000",
+];
+
+#[test]
+fn whatever_is_sent_to_an_rpc_the_server_is_not_at_fault() {
+    let scene = Scene::set();
+    let methods = scene.runtime.block_on(scene.served());
+    assert!(methods.iter().any(|method| method.full_name() == "muster.auth.v1.AuthService.Register"));
+    for method in methods {
+        for (name, bytes) in hostile::bodies(&method.input()) {
+            // One of them comes past the access table of any method.
+            scene.call(&method, Caller::Nobody, &bytes, name);
+            scene.call(&method, Caller::Admin, &bytes, name);
+        }
+        let strategy = (any_caller(), message(&method.input(), &scene.texts));
+        let run = runner().run(&strategy, |(caller, message)| {
+            scene.call(&method, caller, &frame(&message.encode_to_vec()), "a random message");
+            Ok(())
+        });
+        run.unwrap_or_else(|error| panic!("{}: {error}", method.full_name()));
+    }
+    for route in routes::of(&scene.pool) {
+        let strategy = (any_caller(), routes::request(&route, &scene.texts));
+        let run = runner().run(&strategy, |(caller, request)| {
+            scene.call_route(caller, &request);
+            Ok(())
+        });
+        run.unwrap_or_else(|error| panic!("{} {}: {error}", route.verb, route.template));
+    }
+    scene.assert_well();
+}
+
+/// On whose behalf a call is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Caller {
+    Nobody,
+    Player,
+    Admin,
+}
+
+fn any_caller() -> impl Strategy<Value = Caller> {
+    prop_oneof![1 => Just(Caller::Nobody), 2 => Just(Caller::Player), 2 => Just(Caller::Admin)]
+}
+
+/// A server, and what exists on it.
+struct Scene {
+    runtime: Runtime,
+    muster: Muster,
+    client: Client,
+    pool: DescriptorPool,
+    texts: Arc<Texts>,
+    /// The callers' tokens, as long as no call has ended their sessions.
+    tokens: Mutex<HashMap<Caller, Option<String>>>,
+    data: TempDir,
+}
+
+impl Scene {
+    fn set() -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let data = TempDir::new().unwrap();
+        let muster = Muster::dev(data.path(), &UNLIMITED);
+        let client = runtime.block_on(async { Client::of(muster.api()) });
+        let tokens = Mutex::default();
+        let mut scene = Self { runtime, muster, client, pool: pool(), texts: Arc::default(), tokens, data };
+        scene.texts = Arc::new(scene.runtime.block_on(scene.inhabit()));
+        scene
+    }
+
+    /// Makes things whose ids and names random messages may mention.
+    async fn inhabit(&self) -> Texts {
+        let registered = self.client.register().await;
+        let (user, tokens) = (registered.user.unwrap(), registered.tokens.unwrap());
+        let request = CreateServerCredentialRequest { name: "fra-1".to_owned() };
+        let request = bearer(request, &self.token(Caller::Admin).await.unwrap());
+        let created = self.client.auth().create_server_credential(request).await.unwrap().into_inner();
+        let guest = self.client.new_guest().await;
+        self.client.player().get_profile(bearer(GetProfileRequest {}, &guest.access_token)).await.unwrap();
+        Texts::of(&[
+            ("user_id", &user.user_id),
+            ("player_id", &user.user_id),
+            ("player_ids", &user.user_id),
+            ("username", &user.username),
+            ("identifier", &user.username),
+            ("email", &user.email),
+            ("password", PASSWORD),
+            ("current_password", PASSWORD),
+            ("access_token", &tokens.access_token),
+            ("refresh_token", &tokens.refresh_token),
+            ("refresh_token", &guest.refresh_token),
+            ("session_id", &tokens.session_id),
+            ("credential_id", &created.credential.unwrap().credential_id),
+            ("secret", &created.secret),
+            ("device_secret", &random_text::<32>()),
+            ("paths", "player.display_name"),
+            ("paths", "player.avatar_url"),
+            ("paths", "locale"),
+            ("service", "muster.auth.v1.AuthService"),
+        ])
+    }
+
+    /// The methods of every service that the server says it has.
+    async fn served(&self) -> Vec<MethodDescriptor> {
+        let request = ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(MessageRequest::ListServices(String::new())),
+        };
+        let mut client = ServerReflectionClient::new(self.client.channel().clone());
+        let answers = client.server_reflection_info(tokio_stream::once(request)).await.unwrap();
+        let answer = answers.into_inner().message().await.unwrap().unwrap().message_response;
+        let Some(MessageResponse::ListServicesResponse(list)) = answer else { panic!("{answer:?}") };
+        let describe = |name: String| {
+            self.pool.get_service_by_name(&name).unwrap_or_else(|| panic!("{name} is served and not described"))
+        };
+        list.service.into_iter().flat_map(|service| describe(service.name).methods().collect::<Vec<_>>()).collect()
+    }
+
+    /// A new token for a caller.
+    async fn token(&self, caller: Caller) -> Option<String> {
+        match caller {
+            Caller::Nobody => None,
+            Caller::Player => Some(self.client.new_guest().await.access_token),
+            Caller::Admin => {
+                let folder = self.data.path().to_str().unwrap();
+                Some(run_muster(&["token", "--data", folder], &[]).stdout.trim().to_owned())
+            }
+        }
+    }
+
+    /// Makes a call with the caller's token; again with a new one if an earlier call has ended the session.
+    async fn with_token<T>(&self, caller: Caller, call: impl AsyncFn(Option<&str>) -> T, ended: fn(&T) -> bool) -> T {
+        let token = self.tokens.lock().await.get(&caller).cloned();
+        if let Some(token) = token {
+            let answer = call(token.as_deref()).await;
+            if !ended(&answer) {
+                return answer;
+            }
+        }
+        let token = self.token(caller).await;
+        self.tokens.lock().await.insert(caller, token.clone());
+        call(token.as_deref()).await
+    }
+
+    /// Makes a call, and checks that whatever is wrong with it is the caller's doing.
+    fn call(&self, method: &MethodDescriptor, caller: Caller, bytes: &Bytes, what: &str) {
+        let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+        let call = async |token: Option<&str>| {
+            let call = call_grpc(self.client.channel(), &path, token, body(bytes.clone()));
+            let answer = tokio::time::timeout(LIMIT, call).await;
+            answer.unwrap_or_else(|_| panic!("{path} does not answer {what} of {caller:?}"))
+        };
+        let ended = |outcome: &Outcome| outcome.code() == Code::Unauthenticated;
+        if let Outcome::Status(status) = self.runtime.block_on(self.with_token(caller, call, ended)) {
+            assert!(is_callers_doing(&status), "{path}: {what} of {caller:?}: {status:?}");
+        }
+    }
+
+    fn call_route(&self, caller: Caller, request: &routes::JsonRequest) {
+        let shown = format!("{caller:?} {request:?}").chars().take(500).collect::<String>();
+        let call = async |token: Option<&str>| {
+            let builder = http::Request::builder()
+                .method(request.verb.as_str())
+                .uri(request.path.as_str())
+                .header("content-type", "application/json");
+            let call = call_http(self.client.channel(), builder, token, body(request.body.clone()));
+            tokio::time::timeout(LIMIT, call).await.unwrap_or_else(|_| panic!("no answer to {shown}"))
+        };
+        let ended = |(status, _): &(StatusCode, Bytes)| *status == StatusCode::UNAUTHORIZED;
+        let (status, answer) = self.runtime.block_on(self.with_token(caller, call, ended));
+        assert!(!status.is_server_error(), "{status} for {shown}");
+        let json: Value = serde_json::from_slice(&answer).unwrap_or_else(|error| panic!("{error} for {shown}"));
+        if !status.is_success() {
+            let is_ours = |detail: &Value| detail["domain"] == "muster" && detail["reason"].is_string();
+            assert!(json["details"].as_array().unwrap().iter().any(is_ours), "{json} for {shown}");
+        }
+    }
+
+    fn assert_well(mut self) {
+        assert!(self.muster.ended().is_none(), "the process ended");
+        assert!(!self.muster.output().contains("panicked"), "a handler panicked");
+        self.muster.wait_until_ready();
+    }
+}
+
+/// Nothing is wrong with this server, so an error is the caller's doing. It says which.
+fn is_callers_doing(status: &Status) -> bool {
+    let ours = [Code::Internal, Code::Unknown, Code::Unimplemented, Code::Unavailable, Code::DataLoss];
+    !ours.contains(&status.code()) && (status.code() == Code::Ok || !refusal(status).1.is_empty())
+}
+
+/// Everything that a server may describe.
+fn pool() -> DescriptorPool {
+    let mut pool = pkg_api::descriptors().clone();
+    for set in
+        [tonic_health::pb::FILE_DESCRIPTOR_SET, FILE_DESCRIPTOR_SET, tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET]
+    {
+        pool.decode_file_descriptor_set(set).unwrap();
+    }
+    pool
+}
+
+/// Other cases at each run; a failure is shrunk and shown.
+fn runner() -> TestRunner {
+    let times = if std::env::var_os("MUSTER_TEST_LONG").is_some_and(|long| long == "1") { LONG } else { 1 };
+    let config = Config { cases: CASES * times, max_shrink_iters: 200, failure_persistence: None, ..Config::default() };
+    let seed = pkg_ambient::Ambient::system().random::<32>();
+    TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed))
+}
