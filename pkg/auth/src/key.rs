@@ -1,7 +1,9 @@
 //! Signing keys and the published set of their public halves.
 
+use std::sync::Arc;
+
 use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair, Signature};
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::EncodingKey;
@@ -14,7 +16,9 @@ const PUBLIC_KEY_BYTES: usize = 32;
 /// A private Ed25519 key that signs access tokens.
 #[derive(Clone)]
 pub struct SigningKey {
-    private: EncodingKey,
+    /// Parsed once: jsonwebtoken would parse the document again for each token, which takes as long as signing it.
+    pair: Arc<Ed25519KeyPair>,
+    document: EncodingKey,
     public: Jwk,
 }
 
@@ -26,27 +30,28 @@ impl SigningKey {
     #[must_use]
     pub fn generate(seed: [u8; 32]) -> Self {
         let pair = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|_| KeyError::Pem);
-        pair.and_then(|pair| Self::from_pair(&pair)).expect("any 32 bytes are an Ed25519 key")
+        pair.and_then(Self::from_pair).expect("any 32 bytes are an Ed25519 key")
     }
 
     /// Reads an unencrypted PKCS#8 document, as `openssl genpkey -algorithm ed25519` writes it.
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
         let document = EncodingKey::from_ed_pem(pem.as_bytes()).map_err(|_| KeyError::Pem)?;
         let pair = Ed25519KeyPair::from_pkcs8(document.as_bytes()).map_err(|_| KeyError::Pem)?;
-        Self::from_pair(&pair)
+        Self::from_pair(pair)
     }
 
-    fn from_pair(pair: &Ed25519KeyPair) -> Result<Self, KeyError> {
+    fn from_pair(pair: Ed25519KeyPair) -> Result<Self, KeyError> {
         let document = pair.to_pkcs8v1().map_err(|_| KeyError::Pem)?;
         let x = pair.public_key().as_ref().try_into().map_err(|_| KeyError::Pem)?;
-        Ok(Self { private: EncodingKey::from_ed_der(document.as_ref()), public: Jwk::from_bytes(x) })
+        let document = EncodingKey::from_ed_der(document.as_ref());
+        Ok(Self { pair: Arc::new(pair), document, public: Jwk::from_bytes(x) })
     }
 
     /// The key as a PKCS#8 document, to be stored where only the issuer can read it.
     #[must_use]
     pub fn to_pem(&self) -> SecretString {
         // The document has 48 octets, so that its text is a single line of 64, as PEM wants them.
-        let text = BASE64_STANDARD.encode(self.private.as_bytes());
+        let text = BASE64_STANDARD.encode(self.document.as_bytes());
         format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n").into()
     }
 
@@ -62,8 +67,9 @@ impl SigningKey {
         self.public.clone()
     }
 
-    pub(crate) fn private(&self) -> &EncodingKey {
-        &self.private
+    /// The `EdDSA` signature of a message (RFC 8032).
+    pub(crate) fn sign(&self, message: &[u8]) -> Signature {
+        self.pair.sign(message)
     }
 }
 
@@ -221,7 +227,7 @@ mod tests {
         let key = rfc_8037_key();
         let copy = SigningKey::from_pem(key.to_pem().expose_secret()).unwrap();
         assert_eq!(copy.public(), key.public());
-        assert_eq!(copy.private().as_bytes(), key.private().as_bytes());
+        assert_eq!(copy.to_pem().expose_secret(), key.to_pem().expose_secret());
     }
 
     #[test]

@@ -74,7 +74,9 @@ impl Database {
     pub async fn postgres(url: &str, settings: PostgresSettings) -> Result<Self, ConnectError> {
         let statement_timeout = settings.statement_timeout.as_millis().to_string();
         let options: PgConnectOptions = url.parse().map_err(ConnectError::Address)?;
-        let mut options = options.application_name("muster").options([("statement_timeout", statement_timeout)]);
+        // A plan for any arguments is right for look-ups by key, and is made once per connection.
+        let plans = ("plan_cache_mode", "force_generic_plan".to_owned());
+        let mut options = options.application_name("muster").options([("statement_timeout", statement_timeout), plans]);
         if let Some(schema) = &settings.schema {
             options = options.options([("search_path", schema)]);
         }

@@ -40,7 +40,7 @@ pub use caller::{Caller, RequestContext, RequestId};
 pub use client::{ServiceChannel, ServiceIdentity};
 pub use limiter::{KeyedLimiter, MAX_KEYS, Quota, SHARED_BUCKETS, address_key};
 pub use problem::{ERROR_DOMAIN, Problem, REASON_INTERNAL};
-pub use revocation::{POLL_INTERVAL, POLL_OVERLAP, RevocationWatch, STALE_AFTER};
+pub use revocation::{POLL_INTERVAL, RevocationWatch, STALE_AFTER};
 pub use server::{BindError, Bound, Guard, STREAM_GRACE, ServeError, Server};
 pub use service::{Dependency, GrpcFuture, GrpcServer, Service};
 pub use settings::{AdminAt, Cors, Limits, SettingError, Settings};

@@ -17,10 +17,6 @@ use crate::service::Dependency;
 /// How often new revocations are read.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How far each read reaches back behind the latest revocation seen: the clock of a store that took over from another
-/// one may be a little behind.
-pub const POLL_OVERLAP: Duration = Duration::from_millis(500);
-
 /// A replica that has read nothing for so long may accept revoked tokens, and says that it is not serving.
 pub const STALE_AFTER: Duration = Duration::from_secs(5);
 
@@ -52,7 +48,7 @@ struct Progress {
     /// When the last successful read began.
     read_at: Option<Instant>,
     /// The latest revocation seen, by the source's clock.
-    latest: Option<OffsetDateTime>,
+    latest: Option<Revocation>,
 }
 
 impl RevocationWatch {
@@ -100,13 +96,12 @@ impl RevocationWatch {
     pub async fn poll(&self) -> Result<(), RevocationsUnavailable> {
         let shared = &self.shared;
         let read_at = Instant::now();
-        let new = shared.source.since(self.read_from()).await?;
-        let latest = new.iter().map(|revocation| revocation.at).max();
+        let new = self.read_new().await?;
+        let latest = new.iter().max_by_key(|revocation| revocation.at).copied();
         self.apply(new.into_iter().map(|revocation| revocation.session));
         {
             let mut progress = shared.progress.lock().unwrap_or_else(PoisonError::into_inner);
             progress.read_at = Some(read_at);
-            // The latest one seen is always read again. Without it the store has lost something: all is read next time.
             progress.latest = latest;
         }
         let oldest = shared.ambient.now() - REVOCATION_RETENTION;
@@ -146,11 +141,19 @@ impl RevocationWatch {
         self.shared.listeners.write().unwrap_or_else(PoisonError::into_inner).push(Box::new(listener));
     }
 
-    /// A little before the latest revocation seen, or all that the store keeps. Only the store's own clock counts here:
-    /// ours may differ from it by any amount.
-    fn read_from(&self) -> OffsetDateTime {
-        let progress = self.shared.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        progress.latest.map_or(OffsetDateTime::UNIX_EPOCH, |latest| latest - POLL_OVERLAP)
+    /// What came since the latest revocation seen, which is read again. If it is not there any more, the store has lost
+    /// what it had last, and may have given older times to newer revocations: then all is read.
+    ///
+    /// Only the store's own clock counts here: ours may differ from it by any amount.
+    async fn read_new(&self) -> Result<Vec<Revocation>, RevocationsUnavailable> {
+        let latest = self.shared.progress.lock().unwrap_or_else(PoisonError::into_inner).latest;
+        if let Some(latest) = latest {
+            let new = self.shared.source.since(latest.at).await?;
+            if new.iter().any(|revocation| revocation.session == latest.session) {
+                return Ok(new);
+            }
+        }
+        self.shared.source.since(OffsetDateTime::UNIX_EPOCH).await
     }
 
     /// Remembers sessions as revoked since now, by our clock, which is the one that they will be forgotten by.
@@ -243,11 +246,11 @@ mod tests {
         there.poll().await.expect("the store answers");
         there.poll().await.expect("the store answers");
         assert!(there.is_revoked(session));
-        assert_eq!(*heard.lock().unwrap(), [session], "the overlap tells nobody twice");
+        assert_eq!(*heard.lock().unwrap(), [session], "what is read twice is told once");
     }
 
     #[tokio::test]
-    async fn reads_overlap_and_begin_with_all_that_matters() {
+    async fn reads_begin_with_all_and_go_on_from_the_latest_unless_the_store_has_lost_it() {
         let (store, clock) = (Arc::new(Store::default()), ManualClock::new());
         let watch = replica(&store, &clock);
         watch.poll().await.expect("the store answers");
@@ -259,7 +262,14 @@ mod tests {
 
         let asked = store.asked_from.lock().unwrap().clone();
         let all = OffsetDateTime::UNIX_EPOCH;
-        assert_eq!(asked, [all, all, revoked_at - POLL_OVERLAP]);
+        assert_eq!(asked, [all, all, revoked_at]);
+
+        store.revocations.lock().unwrap().clear();
+        let earlier = revoked_at - Duration::from_secs(1);
+        store.append(&[Uuid::from_u128(8)], earlier).await.expect("the store answers");
+        watch.poll().await.expect("the store answers");
+        assert!(watch.is_revoked(Uuid::from_u128(8)), "a store whose clock is behind took over");
+        assert!(watch.is_revoked(Uuid::from_u128(7)), "what was read is kept");
     }
 
     #[tokio::test]

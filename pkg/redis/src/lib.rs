@@ -16,6 +16,7 @@ use fred::error::{Error, ErrorKind};
 use fred::interfaces::ClientLike;
 use fred::types::Builder;
 use fred::types::config::{Config, ReconnectPolicy, TcpConfig, UnresponsiveConfig};
+use fred::util::redis_keyslot;
 
 pub use error::{ConnectError, RedisError};
 pub use revocations::RedisRevocations;
@@ -108,6 +109,13 @@ impl Redis {
     #[must_use]
     pub fn key_in_slot(&self, tag: &str, parts: &[&str]) -> String {
         format!("{}:{{{tag}}}:{}", self.prefix, parts.join(":"))
+    }
+
+    /// The hash slot of a key on a cluster; without a cluster all keys are in one. Only keys of one slot may be used by one
+    /// command.
+    #[must_use]
+    pub fn slot_of(&self, key: &str) -> u16 {
+        if self.pool.next().is_clustered() { redis_keyslot(key.as_bytes()) } else { 0 }
     }
 
     /// Asks the server for an answer, for a health check; takes as long as a command may.

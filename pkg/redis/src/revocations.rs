@@ -1,12 +1,13 @@
 //! Revoked sessions, shared by all replicas.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use fred::interfaces::SortedSetsInterface;
 use fred::types::Value;
 use pkg_auth::{REVOCATION_RETENTION, Revocation, Revocations, RevocationsUnavailable};
+use pkg_batching::Batcher;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -48,14 +49,20 @@ static APPEND: LazyLock<Script> = LazyLock::new(|| {
 pub struct RedisRevocations {
     redis: Redis,
     key: String,
+    /// Revocations that come at the same time are written by one command.
+    appends: Batcher<Vec<Uuid>, Result<(), Arc<RedisError>>>,
 }
 
 impl RedisRevocations {
-    /// The revocations under the prefix of `redis`.
+    /// The revocations under the prefix of `redis`. To be called on a runtime.
     #[must_use]
     pub fn new(redis: Redis) -> Self {
         let key = redis.key(&["auth", "revocations"]);
-        Self { redis, key }
+        let appends = Batcher::spawn(1, {
+            let (redis, key) = (redis.clone(), key.clone());
+            move |batch| append(redis.clone(), key.clone(), batch)
+        });
+        Self { redis, key, appends }
     }
 
     async fn read(&self, from: OffsetDateTime) -> Result<Vec<Revocation>, RedisError> {
@@ -87,10 +94,8 @@ impl Revocations for RedisRevocations {
         if sessions.is_empty() {
             return Ok(());
         }
-        let retention = REVOCATION_RETENTION.as_millis().to_string();
-        let sessions = sessions.iter().map(|session| Value::from(session.as_bytes().as_slice()));
-        let arguments: Vec<Value> = std::iter::once(Value::from(retention)).chain(sessions).collect();
-        APPEND.run::<(), _, _>(&self.redis, self.key.as_str(), arguments).await.map_err(unavailable)
+        let appended = self.appends.call(sessions.to_vec()).await.map_err(unavailable)?;
+        appended.map_err(unavailable)
     }
 
     /// `from` must be a time that this store gave before, or one long past: clocks of replicas may differ from Redis'.
@@ -108,7 +113,16 @@ fn revocation(member: &[u8], score: f64) -> Result<Revocation, RedisError> {
     Ok(Revocation { session, at })
 }
 
-fn unavailable(error: RedisError) -> RevocationsUnavailable {
+/// Writes the sessions of a whole batch; all of its calls have one outcome.
+async fn append(redis: Redis, key: String, batch: Vec<Vec<Uuid>>) -> Vec<Result<(), Arc<RedisError>>> {
+    let retention = REVOCATION_RETENTION.as_millis().to_string();
+    let sessions = batch.iter().flatten().map(|session| Value::from(session.as_bytes().as_slice()));
+    let arguments: Vec<Value> = std::iter::once(Value::from(retention)).chain(sessions).collect();
+    let outcome = APPEND.run::<(), _, _>(&redis, key, arguments).await.map_err(Arc::new);
+    vec![outcome; batch.len()]
+}
+
+fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> RevocationsUnavailable {
     RevocationsUnavailable(Box::new(error))
 }
 

@@ -1,5 +1,6 @@
 //! The ports of the auth service, in its own words, and the contract that every adapter keeps.
 
+mod account_lookups_postgres;
 mod accounts_sql;
 #[cfg(test)]
 mod contract;
@@ -8,7 +9,10 @@ mod device_sessions_sql;
 mod profiles_sql;
 mod server_credentials_sql;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
+use pkg_batching::Unanswered;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -177,6 +181,19 @@ fn encode(loaded: &Loaded) -> Result<String, StoreError> {
 fn decode(version: i64, body: &str) -> Result<Loaded, StoreError> {
     let sessions = serde_json::from_str(body).map_err(|error| StoreError::Broken(error.into()))?;
     Ok(Loaded { sessions, version })
+}
+
+/// One answer to all calls of a batch that failed.
+fn shared<E: std::error::Error + Send + Sync + 'static>(unavailable: bool, error: E) -> impl Fn() -> StoreError {
+    let error = Arc::new(error);
+    let kind = if unavailable { StoreError::Unavailable } else { StoreError::Broken };
+    move || kind(error.clone().into())
+}
+
+impl From<Unanswered> for StoreError {
+    fn from(error: Unanswered) -> Self {
+        Self::Broken(error.into())
+    }
 }
 
 /// Something is stored that must not be.

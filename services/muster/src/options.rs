@@ -1,6 +1,6 @@
 //! The options that roles share, and what they are checked for.
 
-#![expect(clippy::doc_markdown, reason = "comments on options are their help texts, in a terminal")]
+#![expect(clippy::doc_markdown, rustdoc::bare_urls, reason = "comments on options are their help texts, in a terminal")]
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;

@@ -5,6 +5,7 @@ use pkg_db::{Database, from_millis, on, to_millis, violates_unique};
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use super::account_lookups_postgres::AccountLookups;
 use super::{AccountStore, ClaimError, NewAccount, StoreError, Upgrade, broken};
 use crate::account::{Account, AccountRole, Ban, Email, Identifier, Username};
 use crate::secret::SecretHash;
@@ -13,13 +14,20 @@ use crate::secret::SecretHash;
 #[derive(Clone)]
 pub struct SqlAccounts {
     pub(super) database: Database,
+    /// The look-ups of every sign-in and refresh, on Postgres.
+    lookups: Option<AccountLookups>,
 }
 
 impl SqlAccounts {
-    /// The users of a migrated database.
+    /// The users of a migrated database. To be called on a runtime.
     #[must_use]
     pub fn new(database: Database) -> Self {
-        Self { database }
+        let lookups = match &database {
+            Database::Postgres(pool) => Some(AccountLookups::spawn(pool)),
+            // SQLite has one connection and no round trips.
+            Database::Sqlite(_) => None,
+        };
+        Self { database, lookups }
     }
 }
 
@@ -28,6 +36,7 @@ macro_rules! columns {
         "id, username, email, password_hash, role, epoch, ban_reason, ban_until_ms, created_ms"
     };
 }
+pub(super) use columns;
 
 macro_rules! select_where {
     ($condition:literal) => {
@@ -56,9 +65,10 @@ macro_rules! insert {
     };
 }
 
-#[derive(FromRow)]
-struct AccountRow {
-    id: Uuid,
+/// A row of [`columns`].
+#[derive(Clone, FromRow)]
+pub(super) struct AccountRow {
+    pub(super) id: Uuid,
     username: String,
     email: Option<String>,
     password_hash: Option<String>,
@@ -117,6 +127,9 @@ impl AccountStore for SqlAccounts {
 
     async fn account(&self, id: Uuid) -> Result<Option<Account>, StoreError> {
         const BY_ID: &str = select_where!("id = $1");
+        if let Some(lookups) = &self.lookups {
+            return lookups.by_id(id).await;
+        }
         found(on!(self.database, pool => sqlx::query_as(BY_ID).bind(id).fetch_optional(pool).await))
     }
 
@@ -132,6 +145,9 @@ impl AccountStore for SqlAccounts {
 
     async fn account_by_device(&self, device: &SecretHash) -> Result<Option<Account>, StoreError> {
         const BY_DEVICE: &str = select_where!("id = (SELECT user_id FROM device_identities WHERE secret_hash = $1)");
+        if let Some(lookups) = &self.lookups {
+            return lookups.by_device(device).await;
+        }
         let hash = &device.as_bytes()[..];
         found(on!(self.database, pool => sqlx::query_as(BY_DEVICE).bind(hash).fetch_optional(pool).await))
     }

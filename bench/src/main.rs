@@ -1,0 +1,140 @@
+//! Muster under load, on the machine that it shares with its clients and its stores.
+//!
+//! Every figure stands beside what it cost in CPU, per process: that is what a busy machine cannot distort. Where a figure
+//! depends on the machine, a floor is measured in the same run: the same client against a server that does nothing, the
+//! same hash without a server.
+
+mod client;
+mod echo;
+mod http1;
+mod load;
+mod muster;
+mod process;
+mod report;
+mod scenario;
+mod stores;
+mod table;
+mod tally;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::load::Load;
+use crate::muster::Executable;
+use crate::report::Report;
+use crate::scenario::{Accounts, dev, flood, guest, password, refresh};
+use crate::stores::StoreOptions;
+
+/// Measures Muster. Ends with failure if a call failed that may not fail, not if a target of speed was missed.
+#[derive(Debug, Parser)]
+#[command(name = "muster-bench", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure everything.
+    All(OnStores),
+    /// Sign-ins of devices that have an account.
+    Guest(OnStores),
+    /// Refreshes, each worker with a chain of its own.
+    Refresh(OnStores),
+    /// Sign-ins by password, beside what the cores can hash.
+    Password(OnStores),
+    /// Other calls during a flood of logins.
+    Flood(OnStores),
+    /// The start and the idle memory of `muster dev`. Needs no stores.
+    Dev(Output),
+    /// The server that does nothing, which the benchmark starts for its floor.
+    #[command(hide = true)]
+    Echo {
+        #[arg(long)]
+        listen: SocketAddr,
+    },
+}
+
+/// What is measured on real stores.
+#[derive(Debug, Args)]
+struct OnStores {
+    #[command(flatten)]
+    stores: StoreOptions,
+
+    #[command(flatten)]
+    load: Load,
+
+    /// How many devices have an account before guests sign in.
+    #[arg(long, value_name = "COUNT", default_value = "20000")]
+    devices: usize,
+
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+struct Output {
+    /// The muster to measure; the one beside this executable by default.
+    #[arg(long, value_name = "FILE")]
+    muster: Option<PathBuf>,
+
+    /// Write the figures to this file as well, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    match Cli::parse().command {
+        Command::Echo { listen } => echo::serve(listen).await.map(|()| ExitCode::SUCCESS),
+        Command::Dev(output) => {
+            let mut report = Report::begin(None);
+            dev::run(&Executable::find(output.muster.as_deref())?, &mut report).await?;
+            finish(&report, &output)
+        }
+        Command::All(options) => {
+            on_stores(&options, &[Part::Guest, Part::Refresh, Part::Password, Part::Flood, Part::Dev]).await
+        }
+        Command::Guest(options) => on_stores(&options, &[Part::Guest]).await,
+        Command::Refresh(options) => on_stores(&options, &[Part::Refresh]).await,
+        Command::Password(options) => on_stores(&options, &[Part::Password]).await,
+        Command::Flood(options) => on_stores(&options, &[Part::Flood]).await,
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Guest,
+    Refresh,
+    Password,
+    Flood,
+    Dev,
+}
+
+async fn on_stores(options: &OnStores, parts: &[Part]) -> anyhow::Result<ExitCode> {
+    let executable = Executable::find(options.output.muster.as_deref())?;
+    let accounts = Accounts::serve(&executable, &options.stores, options.load)?;
+    let mut report = Report::begin(Some(options.load));
+    for part in parts {
+        match part {
+            Part::Guest => guest::run(&accounts, options.devices, &mut report).await?,
+            Part::Refresh => refresh::run(&accounts, &mut report).await?,
+            Part::Password => password::run(&accounts, &mut report).await?,
+            Part::Flood => flood::run(&accounts, &mut report).await?,
+            Part::Dev => dev::run(&executable, &mut report).await?,
+        }
+    }
+    finish(&report, &options.output)
+}
+
+/// Prints the report, and says whether calls failed that may not fail.
+fn finish(report: &Report, output: &Output) -> anyhow::Result<ExitCode> {
+    report.print()?;
+    if let Some(file) = &output.json {
+        report.write_json(file)?;
+    }
+    Ok(if report.has_forbidden_failures() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

@@ -1,0 +1,143 @@
+//! The processes that are measured: `muster auth`, `muster dev`, and the floor's server.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use pkg_ambient::Ambient;
+use pkg_auth::SigningKey;
+use secrecy::ExposeSecret;
+use tempfile::TempDir;
+
+use crate::http1;
+use crate::stores::Stores;
+
+/// How long a server may take until it answers.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+const START_POLL: Duration = Duration::from_millis(1);
+/// The rate limits of the measured service: a benchmark comes from one address.
+pub const RAISED_LIMIT: &str = "1000000";
+/// What the measured service logs.
+pub const LOG_LEVEL: &str = "warn";
+/// So that what is left in Redis goes away by itself.
+const SESSION_LIFETIME: &str = "1h";
+
+/// The `muster` to be measured.
+#[derive(Debug)]
+pub struct Executable(PathBuf);
+
+/// A process of ours; it ends with this value.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    /// Where it serves gRPC.
+    pub address: SocketAddr,
+    /// Its key, where it needs one.
+    _folder: Option<TempDir>,
+}
+
+impl Executable {
+    /// The one that is named, or the one beside this executable.
+    pub fn find(named: Option<&Path>) -> anyhow::Result<Self> {
+        let beside = std::env::current_exe()?.with_file_name("muster");
+        let path = named.map_or(beside, Path::to_owned);
+        ensure!(path.is_file(), "{} is not there: build it with cargo build --release -p muster", path.display());
+        Ok(Self(path))
+    }
+
+    /// Migrates the schema and serves accounts from it, ready when this returns.
+    pub fn auth(&self, stores: &Stores) -> anyhow::Result<Server> {
+        let migrated = self.on(stores, &["migrate", "up"]).stdout(Stdio::null()).status()?;
+        ensure!(migrated.success(), "muster migrate up failed");
+
+        let folder = tempfile::tempdir()?;
+        let key = folder.path().join("signing-key.pem");
+        fs::write(&key, SigningKey::generate(Ambient::system().random()).to_pem().expose_secret())?;
+        let (address, admin) = (free_address()?, free_address()?);
+        let mut command = self.on(stores, &["auth", "--log", LOG_LEVEL, "--session-lifetime", SESSION_LIFETIME]);
+        command
+            .args(["--address-rate", RAISED_LIMIT, "--address-burst", RAISED_LIMIT])
+            .args(["--creation-rate", RAISED_LIMIT, "--creation-burst", RAISED_LIMIT])
+            .args(["--account-rate", RAISED_LIMIT, "--account-burst", RAISED_LIMIT])
+            .args(["--listen", &address.to_string(), "--admin-listen", &admin.to_string()])
+            .args(["--redis-prefix", &stores.name])
+            .arg("--signing-key")
+            .arg(&key)
+            .env("MUSTER_REDIS_URL", stores.options.redis_url.expose_secret())
+            .env("MUSTER_REFRESH_SECRETS", stores.name.repeat(2));
+        let mut server = Server { child: command.spawn()?, address, _folder: Some(folder) };
+        server.await_readiness(admin)?;
+        Ok(server)
+    }
+
+    /// Everything in one process, its data in a folder; and how long it took until it was ready.
+    pub fn dev(&self, data: &Path) -> anyhow::Result<(Server, Duration)> {
+        let address = free_address()?;
+        let mut command = Command::new(&self.0);
+        command.args(["dev", "--log", LOG_LEVEL, "--listen", &address.to_string()]).arg("--data").arg(data);
+        let began = Instant::now();
+        let child = command.stdout(Stdio::null()).spawn()?;
+        let mut server = Server { child, address, _folder: None };
+        server.await_readiness(address)?;
+        Ok((server, began.elapsed()))
+    }
+
+    fn on(&self, stores: &Stores, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.0);
+        command
+            .args(arguments)
+            .args(["--postgres-schema", &stores.name])
+            .env("MUSTER_POSTGRES_URL", stores.options.postgres_url.expose_secret());
+        command
+    }
+}
+
+impl Server {
+    /// The server that does nothing: this executable in another role.
+    pub fn echo() -> anyhow::Result<Self> {
+        let address = free_address()?;
+        let child = Command::new(std::env::current_exe()?).args(["echo", "--listen", &address.to_string()]).spawn()?;
+        let mut server = Self { child, address, _folder: None };
+        server.await_it(|| std::net::TcpStream::connect(address).is_ok())?;
+        Ok(server)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn await_readiness(&mut self, admin: SocketAddr) -> anyhow::Result<()> {
+        self.await_it(|| http1::is_ready(admin))
+    }
+
+    /// Waits until it serves. It blocks its thread: nothing else is done meanwhile.
+    fn await_it(&mut self, serves: impl Fn() -> bool) -> anyhow::Result<()> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        while !serves() {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the measured server ended at its start: {status}");
+            }
+            ensure!(Instant::now() < deadline, "the measured server is not ready after {START_TIMEOUT:?}");
+            thread::sleep(START_POLL);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It has nothing to lose. An error means that it is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An address that nobody listens at just now.
+fn free_address() -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("a free port")?;
+    Ok(listener.local_addr()?)
+}
