@@ -76,6 +76,7 @@ where
     W: Fn(Vec<I>) -> F + Send + Sync + 'static,
     F: Future<Output = Vec<O>> + Send + 'static,
 {
+    let work = Arc::new(work);
     loop {
         // The place first: what comes in while all are taken goes into one batch.
         let Ok(place) = places.clone().acquire_owned().await else { return };
@@ -83,10 +84,15 @@ where
         if queue.recv_many(&mut calls, MAX_BATCH).await == 0 {
             return;
         }
-        let (inputs, answers): (Vec<I>, Vec<_>) = calls.into_iter().map(|call| (call.input, call.answer)).unzip();
-        let outputs = work(inputs);
+        let work = work.clone();
         tokio::spawn(async move {
-            for (output, answer) in outputs.await.into_iter().zip(answers) {
+            // Whoever went away while it waited is not worked for.
+            let wanted = calls.into_iter().filter(|call| !call.answer.is_closed());
+            let (inputs, answers): (Vec<I>, Vec<_>) = wanted.map(|call| (call.input, call.answer)).unzip();
+            if inputs.is_empty() {
+                return;
+            }
+            for (output, answer) in work(inputs).await.into_iter().zip(answers) {
                 // A caller that went away needs no answer.
                 let _ = answer.send(output);
             }
@@ -152,5 +158,38 @@ mod tests {
         });
         assert_eq!(batcher.call(13).await, Err(Unanswered));
         assert_eq!(batcher.call(7).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_done_for_callers_that_went_away() {
+        let (go, worked_for) = (Arc::new(Notify::new()), Arc::new(Mutex::new(Vec::new())));
+        let batcher = Batcher::spawn(1, {
+            let (go, worked_for) = (go.clone(), worked_for.clone());
+            move |batch: Vec<u32>| {
+                let (go, worked_for) = (go.clone(), worked_for.clone());
+                async move {
+                    worked_for.lock().unwrap().extend_from_slice(&batch);
+                    go.notified().await;
+                    batch
+                }
+            }
+        });
+        let first = tokio::spawn({
+            let batcher = batcher.clone();
+            async move { batcher.call(1).await }
+        });
+        while worked_for.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let given_up = tokio::time::timeout(std::time::Duration::ZERO, batcher.call(2)).await;
+        assert!(given_up.is_err());
+        let last = tokio::spawn(async move { batcher.call(3).await });
+        while !last.is_finished() {
+            go.notify_one();
+            tokio::task::yield_now().await;
+        }
+
+        assert_eq!((first.await.unwrap(), last.await.unwrap()), (Ok(1), Ok(3)));
+        assert_eq!(*worked_for.lock().unwrap(), [1, 3]);
     }
 }

@@ -36,10 +36,11 @@ const MAX_PENDING_RESETS: usize = 20;
 const MAX_LOCAL_RESETS: usize = 1_024;
 
 /// What a client may send on one stream before we have read it.
-const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 
-/// What a client may send on one connection before we have read it.
-const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// What a client may send on one connection before we have read it: many times what a stream may, so that a few streams
+/// that are not read do not hold up the others on a proxy's connection.
+const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 
 /// What waits for a slow reader, per stream.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;

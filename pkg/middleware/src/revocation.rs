@@ -20,8 +20,8 @@ pub const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// A replica that has read nothing for so long may accept revoked tokens, and says that it is not serving.
 pub const STALE_AFTER: Duration = Duration::from_secs(5);
 
-/// A read that takes longer has failed.
-const READ_TIMEOUT: Duration = Duration::from_secs(2);
+/// A read that takes longer has failed. The first one may have very much to read.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 type Listener = Box<dyn Fn(Uuid) + Send + Sync>;
 

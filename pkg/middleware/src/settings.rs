@@ -88,7 +88,8 @@ pub struct Limits {
     /// After this, give or take a tenth, a connection is asked to end, so that load spreads to new replicas.
     /// Default: 2 h.
     pub connection_age: Duration,
-    /// How long a connection that was asked to end may take for what it has begun. Default: 5 min.
+    /// How long a connection that was asked to end may take for what it has begun; longer than a token lives, which ends
+    /// its streams in good order. Default: 20 min.
     pub connection_age_grace: Duration,
     /// How often an HTTP/2 peer is asked whether it is there. Default: 30 s.
     pub keepalive_interval: Duration,
@@ -109,7 +110,7 @@ impl Default for Limits {
             unary_deadline: Duration::from_secs(30),
             connections: 10_000,
             connection_age: Duration::from_hours(2),
-            connection_age_grace: Duration::from_mins(5),
+            connection_age_grace: Duration::from_mins(20),
             keepalive_interval: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(20),
             header_read_timeout: Duration::from_secs(15),

@@ -67,22 +67,24 @@ impl RedisRevocations {
 
     async fn read(&self, from: OffsetDateTime) -> Result<Vec<Revocation>, RedisError> {
         #[expect(clippy::cast_precision_loss, reason = "scores are milliseconds, far below 2^53")]
-        let from = from.unix_timestamp_nanos().div_euclid(NANOSECONDS) as f64;
+        let mut from = from.unix_timestamp_nanos().div_euclid(NANOSECONDS) as f64;
         let client = self.redis.client()?;
-        let mut found = Vec::new();
+        let (mut found, mut skip) = (Vec::new(), 0);
         loop {
-            // What is added meanwhile comes after what was there; what is trimmed meanwhile was too old to matter, and the
-            // next read begins before the last one seen.
-            let page = Some((i64::try_from(found.len()).unwrap_or(i64::MAX), PAGE));
+            let page = Some((skip, PAGE));
             let rows: Vec<(Bytes, f64)> =
                 client.zrangebyscore(self.key.as_str(), from, f64::INFINITY, true, page).await?;
             let full = i64::try_from(rows.len()).is_ok_and(|rows| rows >= PAGE);
+            let last = rows.last().map_or(from, |(_, score)| *score);
             for (member, score) in rows {
                 found.push(revocation(&member, score)?);
             }
             if !full {
                 return Ok(found);
             }
+            // The next page begins with the time that this one ended with: a place would move when older ones are trimmed.
+            skip = if last > from { 0 } else { skip + PAGE };
+            from = last;
         }
     }
 }

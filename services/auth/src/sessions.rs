@@ -132,13 +132,17 @@ impl Sessions {
             refresh_hash: refresh.hash().into(),
             previous_hash: None,
         };
-        let opened = self.change(account.id, |sessions| match sessions.open(session.clone(), now) {
-            Ok(ended) => Change::Save(Ok(ended), vec![]),
-            Err(StaleEpoch) => Change::Unchanged(Err(SessionError::AccountChanged)),
-        });
-        // Revoked last: another sign-in at the same time may have changed which session makes room.
-        let made_room = opened.await??;
-        self.revoke(&made_room).await?;
+        let (this, user) = (self.clone(), account.id);
+        to_the_end(async move {
+            let opened = this.change(user, |sessions| match sessions.open(session.clone(), now) {
+                Ok(ended) => Change::Save(Ok(ended), vec![]),
+                Err(StaleEpoch) => Change::Unchanged(Err(SessionError::AccountChanged)),
+            });
+            // Revoked last: another sign-in at the same time may have changed which session makes room.
+            let made_room = opened.await??;
+            Ok::<_, SessionError>(this.revoke(&made_room).await?)
+        })
+        .await?;
 
         Ok(Tokens {
             access: self.mint.access_token(account.id, id, account.role.into(), access),

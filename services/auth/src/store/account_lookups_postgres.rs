@@ -14,7 +14,7 @@ use crate::account::Account;
 use crate::secret::SecretHash;
 
 /// How many statements of each kind are under way at once: while one is answered, the next is sent.
-const AT_ONCE: usize = 1;
+const AT_ONCE: usize = 2;
 
 const BY_IDS: &str = concat!("SELECT ", columns!(), " FROM users WHERE id = ANY($1)");
 

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{DeviceSessionStore, Loaded, StoreError, broken, decode, encode, shared};
 
 /// How many commands of each kind are under way at once: while one is answered, the next is sent.
-const AT_ONCE: usize = 1;
+const AT_ONCE: usize = 2;
 
 /// For each key, three arguments: the version expected, the value to store, and when to forget it (ms). Answers with 1
 /// for each key whose version was the expected one.
