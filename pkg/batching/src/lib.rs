@@ -1,15 +1,24 @@
 //! Calls that wait for a store at the same time, made as one.
 //!
 //! Nothing waits for a fuller batch: what has come in while the batch before was under way is the next one. So a single
-//! call is as fast as without, and under load the cost of a round trip is shared.
+//! call is as fast as without, and under load the cost of a round trip is shared. A batch that is slow, since a server
+//! hangs, does not hold up the next one for long.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// The most calls in one batch.
 pub const MAX_BATCH: usize = 128;
+
+/// How long a batch may take before the next one is begun beside it. A round trip takes a fraction of that.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// The most batches that are under way at once.
+const MAX_AT_ONCE: usize = 16;
 
 /// The most calls that wait for the next batch; further ones wait for a place.
 const MAX_WAITING: usize = 4_096;
@@ -37,15 +46,14 @@ impl fmt::Display for Unanswered {
 impl std::error::Error for Unanswered {}
 
 impl<I: Send + 'static, O: Send + 'static> Batcher<I, O> {
-    /// Starts a batcher on the current runtime. `work` answers each input of a batch, in their order; up to `at_once`
-    /// batches are under way at the same time.
-    pub fn spawn<W, F>(at_once: usize, work: W) -> Self
+    /// Starts a batcher on the current runtime. `work` answers each input of a batch, in their order.
+    pub fn spawn<W, F>(work: W) -> Self
     where
         W: Fn(Vec<I>) -> F + Send + Sync + 'static,
         F: Future<Output = Vec<O>> + Send + 'static,
     {
         let (waiting, queue) = mpsc::channel(MAX_WAITING);
-        tokio::spawn(run(queue, Arc::new(Semaphore::new(at_once)), work));
+        tokio::spawn(run(queue, work));
         Self { waiting }
     }
 
@@ -69,7 +77,7 @@ impl<I, O> fmt::Debug for Batcher<I, O> {
     }
 }
 
-async fn run<I, O, W, F>(mut queue: mpsc::Receiver<Call<I, O>>, places: Arc<Semaphore>, work: W)
+async fn run<I, O, W, F>(mut queue: mpsc::Receiver<Call<I, O>>, work: W)
 where
     I: Send + 'static,
     O: Send + 'static,
@@ -77,8 +85,10 @@ where
     F: Future<Output = Vec<O>> + Send + 'static,
 {
     let work = Arc::new(work);
+    let (turn, places) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(MAX_AT_ONCE)));
     loop {
-        // The place first: what comes in while all are taken goes into one batch.
+        // The turn first: what comes in meanwhile goes into one batch.
+        let Ok(turn) = turn.clone().acquire_owned().await else { return };
         let Ok(place) = places.clone().acquire_owned().await else { return };
         let mut calls = Vec::new();
         if queue.recv_many(&mut calls, MAX_BATCH).await == 0 {
@@ -92,7 +102,14 @@ where
             if inputs.is_empty() {
                 return;
             }
-            for (output, answer) in work(inputs).await.into_iter().zip(answers) {
+            let mut outputs = pin!(work(inputs));
+            let in_time = tokio::time::timeout(PATIENCE, outputs.as_mut()).await;
+            drop(turn);
+            let outputs = match in_time {
+                Ok(outputs) => outputs,
+                Err(_elapsed) => outputs.await,
+            };
+            for (output, answer) in outputs.into_iter().zip(answers) {
                 // A caller that went away needs no answer.
                 let _ = answer.send(output);
             }
@@ -112,16 +129,28 @@ mod tests {
 
     #[tokio::test]
     async fn each_call_gets_its_own_answer() {
-        let batcher =
-            Batcher::spawn(2, async |numbers: Vec<u32>| numbers.into_iter().map(|number| number * 2).collect());
+        let batcher = Batcher::spawn(async |numbers: Vec<u32>| numbers.into_iter().map(|number| number * 2).collect());
         let calls = (0..1_000).map(|number| batcher.call(number));
         assert_eq!(join_all(calls).await, (0..1_000).map(|number| Ok(number * 2)).collect::<Vec<_>>());
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_that_hangs_does_not_hold_up_the_next_one() {
+        let batcher =
+            Batcher::spawn(async |batch: Vec<u32>| if batch == [1] { std::future::pending().await } else { batch });
+        let hanging = tokio::spawn({
+            let batcher = batcher.clone();
+            async move { batcher.call(1).await }
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(batcher.call(2).await, Ok(2));
+        assert!(!hanging.is_finished());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_comes_in_meanwhile_is_the_next_batch() {
         let (sizes, go) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Notify::new()));
-        let batcher = Batcher::spawn(1, {
+        let batcher = Batcher::spawn({
             let (sizes, go) = (sizes.clone(), go.clone());
             move |batch: Vec<u32>| {
                 let (sizes, go) = (sizes.clone(), go.clone());
@@ -152,7 +181,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_batch_that_panics_is_told_to_its_callers_alone() {
-        let batcher = Batcher::spawn(1, async |numbers: Vec<u32>| {
+        let batcher = Batcher::spawn(async |numbers: Vec<u32>| {
             assert_ne!(numbers, [13], "for the test");
             numbers
         });
@@ -160,10 +189,10 @@ mod tests {
         assert_eq!(batcher.call(7).await, Ok(7));
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn nothing_is_done_for_callers_that_went_away() {
         let (go, worked_for) = (Arc::new(Notify::new()), Arc::new(Mutex::new(Vec::new())));
-        let batcher = Batcher::spawn(1, {
+        let batcher = Batcher::spawn({
             let (go, worked_for) = (go.clone(), worked_for.clone());
             move |batch: Vec<u32>| {
                 let (go, worked_for) = (go.clone(), worked_for.clone());

@@ -58,7 +58,7 @@ impl RedisRevocations {
     #[must_use]
     pub fn new(redis: Redis) -> Self {
         let key = redis.key(&["auth", "revocations"]);
-        let appends = Batcher::spawn(1, {
+        let appends = Batcher::spawn({
             let (redis, key) = (redis.clone(), key.clone());
             move |batch| append(redis.clone(), key.clone(), batch)
         });

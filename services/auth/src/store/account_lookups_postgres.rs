@@ -13,9 +13,6 @@ use super::{StoreError, shared};
 use crate::account::Account;
 use crate::secret::SecretHash;
 
-/// How many statements of each kind are under way at once: while one is answered, the next is sent.
-const AT_ONCE: usize = 2;
-
 const BY_IDS: &str = concat!("SELECT ", columns!(), " FROM users WHERE id = ANY($1)");
 
 // Each LIMIT keeps the planner from joining whole tables: it guesses the length of the array, and without statistics
@@ -49,8 +46,8 @@ impl AccountLookups {
     pub(super) fn spawn(pool: &PgPool) -> Self {
         let (ids, devices) = (pool.clone(), pool.clone());
         Self {
-            by_id: Batcher::spawn(AT_ONCE, move |batch| find_by_ids(ids.clone(), batch)),
-            by_device: Batcher::spawn(AT_ONCE, move |batch| find_by_devices(devices.clone(), batch)),
+            by_id: Batcher::spawn(move |batch| find_by_ids(ids.clone(), batch)),
+            by_device: Batcher::spawn(move |batch| find_by_devices(devices.clone(), batch)),
         }
     }
 

@@ -16,9 +16,6 @@ use uuid::Uuid;
 
 use super::{DeviceSessionStore, Loaded, StoreError, broken, decode, encode, shared};
 
-/// How many commands of each kind are under way at once: while one is answered, the next is sent.
-const AT_ONCE: usize = 2;
-
 /// For each key, three arguments: the version expected, the value to store, and when to forget it (ms). Answers with 1
 /// for each key whose version was the expected one.
 static SAVE: LazyLock<Script> = LazyLock::new(|| {
@@ -58,8 +55,8 @@ impl RedisDeviceSessions {
         let (loading, saving) = (redis.clone(), redis.clone());
         Self {
             redis,
-            loads: Batcher::spawn(AT_ONCE, move |keys| load(loading.clone(), keys)),
-            saves: Batcher::spawn(AT_ONCE, move |batch| save(saving.clone(), batch)),
+            loads: Batcher::spawn(move |keys| load(loading.clone(), keys)),
+            saves: Batcher::spawn(move |batch| save(saving.clone(), batch)),
         }
     }
 
