@@ -19,7 +19,7 @@ use crate::text::random_text;
 const POSTGRES_CONNECTIONS: &str = "4";
 
 /// Flags under which no sign-in is too many.
-const UNLIMITED: [&str; 12] = [
+pub const UNLIMITED: [&str; 12] = [
     "--address-rate",
     "1000000",
     "--address-burst",

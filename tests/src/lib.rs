@@ -18,7 +18,7 @@ mod wait;
 
 pub use client::{Client, bearer, refusal, with_forwarded_for};
 pub use curl::{Answer, Curl};
-pub use deployment::Deployment;
+pub use deployment::{Deployment, UNLIMITED};
 pub use muster::{Muster, run_muster};
 pub use process::{Finished, Process};
 pub use proxy::Proxy;

@@ -25,8 +25,8 @@ use prost::Message;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use serde_json::Value;
 use system_tests::{
-    Client, LIMIT, Muster, Outcome, PASSWORD, bearer, body, call_grpc, call_http, frame, random_text, refusal,
-    run_muster,
+    Client, LIMIT, Muster, Outcome, PASSWORD, UNLIMITED, bearer, body, call_grpc, call_http, frame, random_text,
+    refusal, run_muster,
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -41,18 +41,6 @@ use tonic_reflection::pb::v1::{FILE_DESCRIPTOR_SET, ServerReflectionRequest};
 const CASES: u32 = 24;
 /// How many times more in the long form.
 const LONG: u32 = 10;
-
-/// Limits under which every call reaches its handler.
-const UNLIMITED: [&str; 8] = [
-    "--address-rate",
-    "1000000",
-    "--address-burst",
-    "1000000",
-    "--account-rate",
-    "1000000",
-    "--account-burst",
-    "1000000",
-];
 
 #[test]
 fn whatever_is_sent_to_an_rpc_the_server_is_not_at_fault() {
