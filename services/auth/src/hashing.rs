@@ -7,16 +7,19 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use pkg_auth::{Argon2id, Scratch, Verdict};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::password::Password;
 
-/// How long a call waits for a free thread before it is shed.
+/// How long a call waits for its turn before it is shed.
 pub const MAX_WAIT: Duration = Duration::from_millis(250);
 
 /// How many calls wait at most. More than can be served within [`MAX_WAIT`], so that it bounds memory and the wait bounds
 /// the rest.
 const MAX_WAITING_PER_THREAD: usize = 64;
+
+/// How many calls have their turn for each thread: one is hashed while the next one reads its account.
+const TURNS_PER_THREAD: usize = 2;
 
 /// How much the hashing threads give way to others, in steps of nice(2), which is per thread on Linux only.
 #[cfg(target_os = "linux")]
@@ -26,12 +29,18 @@ const NICENESS: i32 = 15;
 #[derive(Clone)]
 pub struct PasswordHasher {
     jobs: mpsc::Sender<Job>,
-    /// A permit stands for a free thread.
-    threads: Arc<Semaphore>,
-    /// A permit stands for a place in the queue, or on a thread.
+    turns: Arc<Semaphore>,
+    /// A permit stands for a call that waits for its turn, or has it.
     places: Arc<Semaphore>,
     /// What an unknown user's password is checked against, to spend the same time on it.
     decoy: Arc<str>,
+}
+
+/// The right to have one password hashed next. To be taken before the account is read, so that what is shed has cost
+/// the database nothing.
+pub struct Turn {
+    hasher: PasswordHasher,
+    permits: (OwnedSemaphorePermit, OwnedSemaphorePermit),
 }
 
 /// Too many passwords wait to be checked.
@@ -59,43 +68,55 @@ impl PasswordHasher {
         }
         Self {
             jobs,
-            threads: Arc::new(Semaphore::new(threads)),
-            places: Arc::new(Semaphore::new(threads * (MAX_WAITING_PER_THREAD + 1))),
+            turns: Arc::new(Semaphore::new(threads * TURNS_PER_THREAD)),
+            places: Arc::new(Semaphore::new(threads * (MAX_WAITING_PER_THREAD + TURNS_PER_THREAD))),
             decoy: algorithm.decoy(salt).into(),
         }
+    }
+
+    /// Waits for a turn, at most [`MAX_WAIT`].
+    pub async fn turn(&self) -> Result<Turn, Overloaded> {
+        let place = self.places.clone().try_acquire_owned().map_err(|_| Overloaded)?;
+        let turn = tokio::time::timeout(MAX_WAIT, self.turns.clone().acquire_owned());
+        let turn = turn.await.map_err(|_| Overloaded)?.map_err(|_| Overloaded)?;
+        Ok(Turn { hasher: self.clone(), permits: (turn, place) })
     }
 
     /// The hash to store for a new password.
     pub async fn hash(&self, password: &Password, salt: [u8; 16]) -> Result<String, Overloaded> {
         let password = password.clone();
-        self.run(move |algorithm, scratch| algorithm.hash(password.reveal(), salt, scratch)).await
+        self.turn().await?.run(move |algorithm, scratch| algorithm.hash(password.reveal(), salt, scratch)).await
     }
 
-    /// Checks a password. Without a stored hash the answer is [`Verdict::Wrong`], after the same work.
+    /// Checks a password against the hash of an account that was read already.
     pub async fn verify(&self, password: &Password, stored: Option<&str>) -> Result<Verdict, Overloaded> {
+        self.turn().await?.verify(password, stored).await
+    }
+}
+
+impl Turn {
+    /// Checks a password. Without a stored hash the answer is [`Verdict::Wrong`], after the same work.
+    pub async fn verify(self, password: &Password, stored: Option<&str>) -> Result<Verdict, Overloaded> {
         let password = password.clone();
         let known = stored.is_some();
-        let stored: Arc<str> = stored.map_or_else(|| self.decoy.clone(), Arc::from);
+        let stored: Arc<str> = stored.map_or_else(|| self.hasher.decoy.clone(), Arc::from);
         let verdict = self.run(move |algorithm, scratch| algorithm.verify(password.reveal(), &stored, scratch)).await?;
         Ok(if known { verdict } else { Verdict::Wrong })
     }
 
-    async fn run<T, F>(&self, work: F) -> Result<T, Overloaded>
+    async fn run<T, F>(self, work: F) -> Result<T, Overloaded>
     where
         T: Send + 'static,
         F: FnOnce(&Argon2id, &mut Scratch) -> T + Send + 'static,
     {
-        let place = self.places.clone().try_acquire_owned().map_err(|_| Overloaded)?;
-        let thread = tokio::time::timeout(MAX_WAIT, self.threads.clone().acquire_owned());
-        let thread = thread.await.map_err(|_| Overloaded)?.map_err(|_| Overloaded)?;
-
+        let Self { hasher, permits } = self;
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |algorithm, scratch| {
             // Nobody listens any more if the caller went away; the permits go back in any case.
             let _ = answer.send(work(algorithm, scratch));
-            drop((thread, place));
+            drop(permits);
         });
-        self.jobs.send(job).map_err(|_| Overloaded)?;
+        hasher.jobs.send(job).map_err(|_| Overloaded)?;
         answered.await.map_err(|_| Overloaded)
     }
 }
@@ -139,17 +160,16 @@ mod tests {
         let hasher = PasswordHasher::start(1, &quick(), [0; 16]);
         let (release, held) = mpsc::channel::<()>();
         let blocker = tokio::spawn({
-            let hasher = hasher.clone();
-            async move { hasher.run(move |_, _| held.recv()).await.map(drop) }
+            let turn = hasher.turn().await.unwrap();
+            turn.run(move |_, _| held.recv().is_ok())
         });
-        while hasher.threads.available_permits() > 0 {
-            tokio::task::yield_now().await;
-        }
+        let next = hasher.turn().await.unwrap();
 
         assert_eq!(hasher.verify(&password("anything"), None).await, Err(Overloaded));
 
         release.send(()).unwrap();
-        assert_eq!(blocker.await.unwrap(), Ok(()));
+        assert_eq!(blocker.await.unwrap(), Ok(true));
+        assert_eq!(next.verify(&password("anything"), None).await, Ok(Verdict::Wrong));
         assert_eq!(hasher.verify(&password("anything"), None).await, Ok(Verdict::Wrong));
     }
 }

@@ -8,6 +8,7 @@ mod account;
 mod device_session;
 mod grpc;
 mod hashing;
+mod known_devices;
 mod limits;
 mod moderation;
 mod ownership;
@@ -30,6 +31,7 @@ use pkg_middleware::{Dependency, RevocationWatch, Service};
 
 use crate::grpc::{AuthApi, PlayerApi};
 use crate::hashing::PasswordHasher;
+use crate::known_devices::KnownDevices;
 use crate::limits::SignInLimits;
 pub use crate::limits::SignInQuotas;
 use crate::moderation::Moderation;
@@ -101,6 +103,7 @@ pub fn build(deps: Deps, settings: &Settings) -> Service {
             sessions: sessions.clone(),
             passwords: passwords.clone(),
             limits: limits.clone(),
+            devices: Arc::new(KnownDevices::new()),
             ambient: ambient.clone(),
         },
         ownership: Ownership {

@@ -108,10 +108,16 @@ pub async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send 
 }
 
 impl Sessions {
-    /// Opens a session for an account whose credential was just checked.
+    /// A user's sessions, to be changed.
+    pub async fn load(&self, user: Uuid) -> Result<Loaded, StoreError> {
+        self.store.load(user).await
+    }
+
+    /// Opens a session for an account whose credential was just checked, beside those that were loaded.
     pub async fn open(
         &self,
         account: &Account,
+        loaded: Loaded,
         origin: &Origin,
         device_key: Option<SecretHash>,
     ) -> Result<Tokens, SessionError> {
@@ -134,7 +140,7 @@ impl Sessions {
         };
         let (this, user) = (self.clone(), account.id);
         to_the_end(async move {
-            let opened = this.change(user, |sessions| match sessions.open(session.clone(), now) {
+            let opened = this.change_loaded(user, loaded, |sessions| match sessions.open(session.clone(), now) {
                 Ok(ended) => Change::Save(Ok(ended), vec![]),
                 Err(StaleEpoch) => Change::Unchanged(Err(SessionError::AccountChanged)),
             });
@@ -159,7 +165,7 @@ impl Sessions {
         let successor = self.mint.refresh.successor(&token);
         let now = self.ambient.now();
 
-        let (account, loaded) = tokio::join!(self.accounts.account(token.user()), self.store.load(token.user()));
+        let (account, loaded) = tokio::join!(self.accounts.account(token.user()), self.load(token.user()));
         let Some(account) = account? else { return Err(RefreshError::Invalid) };
         if let Some(ban) = account.active_ban(now) {
             return Err(RefreshError::Banned(ban.clone()));
@@ -200,7 +206,7 @@ impl Sessions {
 
     /// A user's sessions, the most recently used first.
     pub async fn list(&self, user: Uuid) -> Result<Vec<DeviceSession>, SessionError> {
-        Ok(self.store.load(user).await?.sessions.listed(self.ambient.now()))
+        Ok(self.load(user).await?.sessions.listed(self.ambient.now()))
     }
 
     /// Ends a session of the user who asks by another session, or by the same.
@@ -251,7 +257,7 @@ impl Sessions {
         user: Uuid,
         change: impl FnMut(&mut DeviceSessions) -> Change<T>,
     ) -> Result<T, SessionError> {
-        let loaded = self.store.load(user).await?;
+        let loaded = self.load(user).await?;
         self.change_loaded(user, loaded, change).await
     }
 
@@ -272,7 +278,7 @@ impl Sessions {
             if self.store.save(user, &loaded, now, keep_until(&loaded.sessions, now)).await? {
                 return Ok(outcome);
             }
-            loaded = self.store.load(user).await?;
+            loaded = self.load(user).await?;
         }
         Err(SessionError::Contended)
     }

@@ -8,11 +8,12 @@ use uuid::Uuid;
 
 use crate::account::{Account, Ban, Email, Identifier, Username};
 use crate::hashing::{Overloaded, PasswordHasher};
+use crate::known_devices::KnownDevices;
 use crate::limits::{Limited, SignInLimits};
 use crate::password::Password;
 use crate::secret::SecretHash;
 use crate::sessions::{Origin, SessionError, Sessions};
-use crate::store::{AccountStore, ClaimError, NewAccount, StoreError};
+use crate::store::{AccountStore, ClaimError, Loaded, NewAccount, StoreError};
 use crate::tokens::Tokens;
 
 /// How often a guest's name is drawn again because somebody has it. Two clashes in a row are all but impossible.
@@ -25,6 +26,7 @@ pub struct SignIn {
     pub(crate) sessions: Sessions,
     pub(crate) passwords: PasswordHasher,
     pub(crate) limits: Arc<SignInLimits>,
+    pub(crate) devices: Arc<KnownDevices>,
     pub(crate) ambient: Ambient,
 }
 
@@ -98,9 +100,10 @@ impl SignIn {
     ) -> Result<(Account, Tokens), SignInError> {
         self.limits.check_address(origin.address)?;
         self.limits.check_identifier(identifier)?;
+        let turn = self.passwords.turn().await?;
         let account = self.accounts.account_by_identifier(identifier).await?;
         let stored = account.as_ref().and_then(|account| account.password_hash.as_deref());
-        let verdict = self.passwords.verify(password, stored).await?;
+        let verdict = turn.verify(password, stored).await?;
 
         match (account, verdict) {
             (Some(account), Verdict::Right) => self.admit(account, origin, None).await,
@@ -120,15 +123,30 @@ impl SignIn {
     ) -> Result<(Account, Tokens, bool), SignInError> {
         self.limits.check_address(origin.address)?;
         self.limits.check_device(&secret.0)?;
-        let known = self.accounts.account_by_device(&secret.0).await?;
-        let (account, created) = if let Some(account) = known {
+        if let Some((account, sessions)) = self.known_device(&secret.0).await? {
+            let (account, tokens) = self.admit_with(account, sessions, origin, Some(secret.0)).await?;
+            return Ok((account, tokens, false));
+        }
+        let (account, created) = if let Some(account) = self.accounts.account_by_device(&secret.0).await? {
             (account, false)
         } else {
             self.limits.check_creation(origin.address)?;
             self.create_guest(secret).await?
         };
+        self.devices.remember(&secret.0, account.id);
         let (account, tokens) = self.admit(account, origin, Some(secret.0)).await?;
         Ok((account, tokens, created))
+    }
+
+    /// The account of a device that has signed in here, and its sessions, read at the same time.
+    async fn known_device(&self, device: &SecretHash) -> Result<Option<(Account, Loaded)>, StoreError> {
+        let Some(user) = self.devices.user_of(device) else { return Ok(None) };
+        let (account, sessions) = tokio::join!(self.accounts.account(user), self.sessions.load(user));
+        let Some(account) = account? else {
+            self.devices.forget(device);
+            return Ok(None);
+        };
+        Ok(Some((account, sessions?)))
     }
 
     async fn create_guest(&self, secret: &DeviceSecret) -> Result<(Account, bool), SignInError> {
@@ -168,10 +186,21 @@ impl SignIn {
         origin: &Origin,
         device_key: Option<SecretHash>,
     ) -> Result<(Account, Tokens), SignInError> {
+        let sessions = self.sessions.load(account.id).await?;
+        self.admit_with(account, sessions, origin, device_key).await
+    }
+
+    async fn admit_with(
+        &self,
+        account: Account,
+        sessions: Loaded,
+        origin: &Origin,
+        device_key: Option<SecretHash>,
+    ) -> Result<(Account, Tokens), SignInError> {
         if let Some(ban) = account.active_ban(self.ambient.now()) {
             return Err(SignInError::Banned(ban.clone()));
         }
-        let tokens = self.sessions.open(&account, origin, device_key).await?;
+        let tokens = self.sessions.open(&account, sessions, origin, device_key).await?;
         Ok((account, tokens))
     }
 
