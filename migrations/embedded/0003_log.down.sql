@@ -1,0 +1,2 @@
+DROP TABLE log_records;
+DROP TABLE log_partitions;
