@@ -6,6 +6,7 @@
 mod error;
 mod revocations;
 mod script;
+mod subscriber;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
@@ -21,6 +22,7 @@ use fred::util::redis_keyslot;
 pub use error::{ConnectError, RedisError};
 pub use revocations::RedisRevocations;
 pub use script::Script;
+pub use subscriber::{Incoming, Notices, Subscriber};
 
 /// How long one attempt to connect may take, and each command that a new connection begins with.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -96,6 +98,25 @@ impl Redis {
     pub fn client(&self) -> Result<&Client, RedisError> {
         let client = self.pool.next_connected();
         if client.is_connected() { Ok(client) } else { Err(RedisError::disconnected()) }
+    }
+
+    /// This client if it is connected, or else another one.
+    fn same_or_other<'a>(&'a self, client: &'a Client) -> Result<&'a Client, RedisError> {
+        if client.is_connected() { Ok(client) } else { self.client() }
+    }
+
+    /// A client that is always the same one for the same key, so that commands arrive in the order in which they were
+    /// sent; otherwise as [`Redis::client`].
+    pub fn ordered_client(&self, key: &str) -> Result<&Client, RedisError> {
+        let clients = self.pool.clients();
+        let client = &clients[usize::from(redis_keyslot(key.as_bytes())) % clients.len()];
+        if client.is_connected() { Ok(client) } else { Err(RedisError::disconnected()) }
+    }
+
+    /// A connection of its own that listens to sharded Pub/Sub, on a cluster one to each node. Up to `capacity` messages
+    /// wait for who reads them.
+    pub async fn subscriber(&self, capacity: usize) -> Result<(Subscriber, Notices), ConnectError> {
+        subscriber::connect(self.pool.next(), capacity).await
     }
 
     /// The key of these parts: `key(&["auth", "sessions", id])`. Parts are constants and ids, not free text.

@@ -2,14 +2,17 @@
 
 use std::ops::Deref;
 
-use fred::interfaces::KeysInterface;
+use fred::interfaces::{ClientLike, KeysInterface};
 use futures::TryStreamExt;
+use futures::future::try_join_all;
 use pkg_ambient::Ambient;
 
 use crate::{Redis, Settings};
 
 /// Where the Redis server for tests is.
 pub const REDIS_VARIABLE: &str = "MUSTER_TEST_REDIS_URL";
+/// Where one node of the Redis Cluster for tests is.
+pub const CLUSTER_VARIABLE: &str = "MUSTER_TEST_REDIS_CLUSTER_URL";
 const CONNECTIONS: usize = 2;
 /// Keys per round trip while cleaning up.
 const SCAN_COUNT: u32 = 1_000;
@@ -43,8 +46,20 @@ impl Deref for TestRedis {
 /// # Panics
 /// If `MUSTER_TEST_REDIS_URL` is not set or the server does not serve.
 pub async fn redis() -> TestRedis {
-    let Ok(url) = std::env::var(REDIS_VARIABLE) else {
-        panic!("{REDIS_VARIABLE} is not set: run `make test`, which starts a server and sets it");
+    connect(REDIS_VARIABLE).await
+}
+
+/// As [`redis`], on a cluster of three masters.
+///
+/// # Panics
+/// If `MUSTER_TEST_REDIS_CLUSTER_URL` is not set or the cluster does not serve.
+pub async fn cluster() -> TestRedis {
+    connect(CLUSTER_VARIABLE).await
+}
+
+async fn connect(variable: &str) -> TestRedis {
+    let Ok(url) = std::env::var(variable) else {
+        panic!("{variable} is not set: run `make test`, which starts a server and sets it");
     };
     let prefix = format!("test-{}", Ambient::system().id().simple());
     let settings = Settings { pool_size: CONNECTIONS, prefix, ..Settings::default() };
@@ -63,11 +78,14 @@ impl Drop for TestRedis {
                 let settings = Settings { pool_size: 1, ..Settings::default() };
                 let redis = Redis::connect(&url, settings).await.ok()?;
                 let client = redis.client().ok()?;
-                let pages = client.scan_buffered(format!("{prefix}:*"), Some(SCAN_COUNT), None);
-                let keys: Vec<_> = pages.try_collect().await.ok()?;
-                if !keys.is_empty() {
-                    client.unlink::<(), _>(keys).await.ok()?;
-                }
+                let pattern = format!("{prefix}:*");
+                let keys: Vec<_> = if client.is_clustered() {
+                    client.scan_cluster_buffered(pattern, Some(SCAN_COUNT), None).try_collect().await.ok()?
+                } else {
+                    client.scan_buffered(pattern, Some(SCAN_COUNT), None).try_collect().await.ok()?
+                };
+                // One by one, since on a cluster they lie in many slots.
+                try_join_all(keys.into_iter().map(|key| client.unlink::<(), _>(key))).await.ok()?;
                 redis.close().await;
                 Some(())
             })

@@ -1,0 +1,73 @@
+-- Publishes on a topic, or ends it, in the same step as whatever else the script does.
+--
+-- bus_publish(k, a): four keys from KEYS[k] on (topic, stream, ids, channel), what Publication::arguments gave from
+-- ARGV[a] on. Returns what Publication::published reads, or false if the topic has ended and nothing was done.
+--
+-- An offset is the time in microseconds, or one more than the last: below 2^53, which a double holds exactly. Beside its
+-- payload an entry keeps the offset before it, so that readers see whether some are missing between.
+local function bus_publish(k, a)
+    local topic, stream, ids, channel = KEYS[k], KEYS[k + 1], KEYS[k + 2], KEYS[k + 3]
+    local new_epoch, max_length, lifetime, memory = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3]
+    local after_end, id_lifetime, ids_kept, count = ARGV[a + 4], ARGV[a + 5], ARGV[a + 6], tonumber(ARGV[a + 7])
+    local first = a + 8
+
+    local state = redis.call('HMGET', topic, 'epoch', 'last', 'ended')
+    local epoch, last = state[1], tonumber(state[2] or 0)
+    if state[3] then
+        for i = first, first + 2 * (count - 1), 2 do
+            if ARGV[i] == '' or not redis.call('ZSCORE', ids, ARGV[i]) then return false end
+        end
+    end
+    if not epoch then
+        epoch, last = new_epoch, 0
+        redis.call('DEL', stream, ids)
+    end
+
+    local time = redis.call('TIME')
+    local now = time[1] * 1000000 + time[2]
+    local answer, message, oldest, has_ids = { epoch }, { 'R', epoch }, nil, false
+    for i = first, first + 2 * (count - 1), 2 do
+        local id, payload = ARGV[i], ARGV[i + 1]
+        local known = id ~= '' and redis.call('ZSCORE', ids, id)
+        if known then
+            if not oldest then
+                local entry = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+                oldest = entry and tonumber(string.match(entry[1], '^%d+')) or math.huge
+            end
+            answer[#answer + 1] = { known, 1, tonumber(known) >= oldest and 1 or 0 }
+        else
+            local offset = math.max(now, last + 1)
+            local text = string.format('%.0f', offset)
+            redis.call('XADD', stream, 'MAXLEN', '~', max_length, text .. '-0',
+                'p', string.format('%.0f', last), 'd', payload)
+            if id ~= '' then
+                redis.call('ZADD', ids, text, id)
+                has_ids = true
+            end
+            message[#message + 1] = struct.pack('>I8I8I4', last, offset, #payload)
+            message[#message + 1] = payload
+            answer[#answer + 1] = { text, 0, 1 }
+            last = offset
+        end
+    end
+
+    if #message > 2 or not state[1] then
+        redis.call('HSET', topic, 'epoch', epoch, 'last', string.format('%.0f', last))
+        redis.call('PEXPIRE', topic, memory)
+    end
+    if #message > 2 then
+        redis.call('PEXPIRE', stream, lifetime)
+        redis.call('SPUBLISH', channel, table.concat(message))
+    end
+    if has_ids then
+        redis.call('ZREMRANGEBYSCORE', ids, '-inf', string.format('%.0f', now - id_lifetime * 1000))
+        redis.call('ZREMRANGEBYRANK', ids, 0, -ids_kept - 1)
+        redis.call('PEXPIRE', ids, id_lifetime)
+    end
+    if after_end ~= '' and not state[3] then
+        redis.call('HSET', topic, 'ended', '1')
+        for _, key in ipairs({ topic, stream, ids }) do redis.call('PEXPIRE', key, after_end) end
+        redis.call('SPUBLISH', channel, 'E' .. epoch .. struct.pack('>I8', last))
+    end
+    return answer
+end
