@@ -66,6 +66,7 @@ pub struct Device {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended {
     pub session: Uuid,
+    pub reason: EndReason,
     tokens_end_at: OffsetDateTime,
 }
 
@@ -74,6 +75,25 @@ impl Ended {
     pub fn has_live_tokens(&self, now: OffsetDateTime) -> bool {
         self.tokens_end_at > now
     }
+}
+
+/// Why a session ended before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndReason {
+    Logout,
+    /// From another session of the user.
+    EndedByUser,
+    /// The device signed in again.
+    Replaced,
+    PasswordChanged,
+    TokenReused,
+    Banned,
+    RoleChanged,
+    AccountDeleted,
+    /// To make room for another one.
+    TooMany,
+    /// By a change of the account that did not get to the session at the time. Which one is not known any more.
+    AccountChanged,
 }
 
 /// The account changed between the check of the credential and the opening of the session.
@@ -118,11 +138,11 @@ impl DeviceSessions {
         }
         self.forget_expired(now);
         let same_device = |old: &DeviceSession| new.device_key.is_some() && old.device_key == new.device_key;
-        let mut ended = self.end_where(same_device);
+        let mut ended = self.end_where(EndReason::Replaced, same_device);
 
         while self.sessions.len() >= SESSIONS_PER_USER {
             let idle = self.sessions.iter().min_by_key(|session| session.refreshed_at).map(|session| session.id);
-            ended.extend(self.end_where(|session| Some(session.id) == idle));
+            ended.extend(self.end_where(EndReason::TooMany, |session| Some(session.id) == idle));
         }
         self.sessions.push(new);
         Ok(ended)
@@ -138,7 +158,7 @@ impl DeviceSessions {
         }
         let session_expires_at = session.expires_at;
         if session.epoch < presented.account_epoch {
-            let ended = session.ended();
+            let ended = session.ended(EndReason::AccountChanged);
             self.sessions.retain(|session| session.id != presented.session);
             return Refresh::Outdated(ended);
         }
@@ -153,32 +173,32 @@ impl DeviceSessions {
         if session.previous_hash == Some(presented.hash) && now - session.refreshed_at <= REPEAT_WINDOW {
             return Refresh::Repeated { session_expires_at };
         }
-        let ended = session.ended();
+        let ended = session.ended(EndReason::TokenReused);
         self.sessions.retain(|session| session.id != presented.session);
         Refresh::Reused(ended)
     }
 
     /// Ends one session, if it is there.
-    pub fn end(&mut self, session: Uuid) -> Option<Ended> {
-        self.end_where(|candidate| candidate.id == session).pop()
+    pub fn end(&mut self, session: Uuid, reason: EndReason) -> Option<Ended> {
+        self.end_where(reason, |candidate| candidate.id == session).pop()
     }
 
-    /// Ends all sessions but one.
+    /// Ends all sessions but one, which the user asks by.
     pub fn end_others(&mut self, keep: Uuid, now: OffsetDateTime) -> Vec<Ended> {
         self.forget_expired(now);
-        self.end_where(|session| session.id != keep)
+        self.end_where(EndReason::EndedByUser, |session| session.id != keep)
     }
 
     /// Ends every session older than an epoch of the account, and lets none be opened by it. One may be taken over from the
     /// epoch before; not from an earlier one, which somebody else has ended.
-    pub fn begin_epoch(&mut self, epoch: i64, keep: Option<Uuid>) -> Vec<Ended> {
+    pub fn begin_epoch(&mut self, epoch: i64, keep: Option<Uuid>, reason: EndReason) -> Vec<Ended> {
         self.lowest_epoch = self.lowest_epoch.max(epoch);
         for session in &mut self.sessions {
             if Some(session.id) == keep && session.epoch == epoch - 1 {
                 session.epoch = epoch;
             }
         }
-        self.end_where(|session| session.epoch < epoch)
+        self.end_where(reason, |session| session.epoch < epoch)
     }
 
     /// The sessions that live at `now`, the most recently used first.
@@ -192,15 +212,15 @@ impl DeviceSessions {
         self.sessions.retain(|session| session.expires_at > now);
     }
 
-    fn end_where(&mut self, over: impl Fn(&DeviceSession) -> bool) -> Vec<Ended> {
-        self.sessions.extract_if(.., |session| over(session)).map(|session| session.ended()).collect()
+    fn end_where(&mut self, reason: EndReason, over: impl Fn(&DeviceSession) -> bool) -> Vec<Ended> {
+        self.sessions.extract_if(.., |session| over(session)).map(|session| session.ended(reason)).collect()
     }
 }
 
 impl DeviceSession {
-    fn ended(&self) -> Ended {
+    fn ended(&self, reason: EndReason) -> Ended {
         // A repeated refresh gives an access token without a note here, at most REPEAT_WINDOW later than the noted one.
-        Ended { session: self.id, tokens_end_at: self.access_expires_at + REPEAT_WINDOW }
+        Ended { session: self.id, reason, tokens_end_at: self.access_expires_at + REPEAT_WINDOW }
     }
 }
 
@@ -307,7 +327,7 @@ mod tests {
             sessions.open(session(n, at(u64::from(n))), at(100)).unwrap();
         }
         let ended = sessions.open(session(99, at(100)), at(100)).unwrap();
-        assert_eq!(ended[0].session, Uuid::from_u128(0));
+        assert_eq!((ended[0].session, ended[0].reason), (Uuid::from_u128(0), EndReason::TooMany));
         assert_eq!(sessions.sessions.len(), SESSIONS_PER_USER);
     }
 
@@ -315,7 +335,7 @@ mod tests {
     fn a_new_epoch_ends_all_but_the_one_kept_and_fences_off_late_sign_ins() {
         let mut sessions = one_session();
         sessions.open(session(2, START), START).unwrap();
-        let ended = sessions.begin_epoch(2, Some(Uuid::from_u128(2)));
+        let ended = sessions.begin_epoch(2, Some(Uuid::from_u128(2)), EndReason::PasswordChanged);
         assert_eq!(ended.len(), 1);
         assert_eq!(sessions.sessions[0].epoch, 2);
         assert_eq!(sessions.open(session(3, START), START), Err(StaleEpoch));
@@ -327,7 +347,8 @@ mod tests {
         for order in [[ban, password], [password, ban]] {
             let mut sessions = one_session();
             for epoch in order {
-                sessions.begin_epoch(epoch, (epoch == password).then_some(Uuid::from_u128(1)));
+                let keep = (epoch == password).then_some(Uuid::from_u128(1));
+                sessions.begin_epoch(epoch, keep, EndReason::Banned);
             }
             assert!(sessions.sessions.is_empty(), "{order:?}");
         }
@@ -354,7 +375,7 @@ mod tests {
     #[test]
     fn tokens_of_an_ended_session_are_revoked_as_long_as_one_may_live() {
         let mut sessions = one_session();
-        let ended = sessions.end(Uuid::from_u128(1)).unwrap();
+        let ended = sessions.end(Uuid::from_u128(1), EndReason::Logout).unwrap();
         assert!(ended.has_live_tokens(at(959)));
         assert!(!ended.has_live_tokens(at(960)));
     }

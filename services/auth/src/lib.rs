@@ -5,6 +5,7 @@
 
 pub mod access;
 mod account;
+mod audit;
 mod device_session;
 mod grpc;
 mod hashing;
@@ -27,8 +28,10 @@ use pkg_ambient::Ambient;
 use pkg_api::auth::v1::auth_service_server::AuthServiceServer;
 use pkg_api::player::v1::player_service_server::PlayerServiceServer;
 use pkg_auth::{Argon2id, Issuer, RefreshSecrets, Verifier};
+use pkg_log::Log;
 use pkg_middleware::{Dependency, RevocationWatch, Service};
 
+use crate::audit::{Counters, OutboxRelay, sign_in_buffer};
 use crate::grpc::{AuthApi, PlayerApi};
 use crate::hashing::PasswordHasher;
 use crate::known_devices::KnownDevices;
@@ -50,6 +53,8 @@ pub struct Deps {
     pub accounts: SqlAccounts,
     /// Device sessions and refresh families.
     pub device_sessions: Arc<dyn DeviceSessionStore>,
+    /// Where what happens to accounts is recorded. No call waits for it, so it is not among what the service needs.
+    pub log: Arc<dyn Log>,
     /// Revocations, which every service reads.
     pub revocations: RevocationWatch,
     /// Signs access tokens.
@@ -79,8 +84,11 @@ pub struct Settings {
 
 /// The service, to be mounted on a server.
 pub fn build(deps: Deps, settings: &Settings) -> Service {
-    let Deps { accounts, device_sessions, revocations, issuer, verifier, refresh_secrets, stores, ambient } = deps;
+    let Deps { accounts, device_sessions, log, revocations, issuer, verifier, refresh_secrets, stores, ambient } = deps;
     let accounts = Arc::new(accounts);
+    let counters = Counters::new();
+    let (audit, sign_ins) = sign_in_buffer(log.clone(), ambient.clone(), counters.clone());
+    let changes = OutboxRelay { outbox: accounts.clone(), log, counters };
     let mint = Arc::new(TokenMint {
         issuer,
         refresh: refresh_secrets,
@@ -95,6 +103,7 @@ pub fn build(deps: Deps, settings: &Settings) -> Service {
         revocations: revocations.clone(),
         mint: mint.clone(),
         limits: limits.clone(),
+        audit: audit.clone(),
         ambient: ambient.clone(),
     };
     let auth = AuthApi {
@@ -104,6 +113,7 @@ pub fn build(deps: Deps, settings: &Settings) -> Service {
             passwords: passwords.clone(),
             limits: limits.clone(),
             devices: Arc::new(KnownDevices::new()),
+            audit: audit.clone(),
             ambient: ambient.clone(),
         },
         ownership: Ownership {
@@ -119,6 +129,7 @@ pub fn build(deps: Deps, settings: &Settings) -> Service {
             mint,
             revocations: revocations.clone(),
             limits,
+            audit,
             ambient: ambient.clone(),
         },
         sessions,
@@ -130,7 +141,9 @@ pub fn build(deps: Deps, settings: &Settings) -> Service {
 
     let service = Service::new("auth")
         .add(AuthServiceServer::new(auth), access::AUTH)
-        .add(PlayerServiceServer::new(player), access::PLAYER);
+        .add(PlayerServiceServer::new(player), access::PLAYER)
+        .task("audit of changes", |shutdown| changes.run(shutdown))
+        .task("audit of sign-ins", |shutdown| sign_ins.run(shutdown));
     stores.into_iter().fold(service, |service, (name, store)| service.needs(name, store))
 }
 

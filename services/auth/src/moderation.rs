@@ -10,6 +10,8 @@ use pkg_ambient::Ambient;
 use uuid::Uuid;
 
 use crate::account::{AccountRole, Ban};
+use crate::audit::{Actor, Occasion};
+use crate::device_session::EndReason;
 use crate::sessions::{SessionError, Sessions, to_the_end};
 use crate::store::{AccountStore, StoreError};
 
@@ -56,30 +58,43 @@ impl From<StoreError> for ModerationError {
 
 impl Moderation {
     /// Bans a user, for a time or for good, and ends their sessions. It replaces a ban that is there.
-    pub async fn ban(&self, user: Uuid, reason: BanReason, duration: Option<Duration>) -> Result<Ban, ModerationError> {
+    pub async fn ban(
+        &self,
+        actor: Actor,
+        user: Uuid,
+        reason: BanReason,
+        duration: Option<Duration>,
+    ) -> Result<Ban, ModerationError> {
         let until = duration.map(|duration| self.ambient.now() + duration);
         let ban = Ban { reason: reason.0, until };
         let this = self.clone();
         to_the_end(async move {
-            let epoch = this.accounts.set_ban(user, Some(&ban)).await?.ok_or(ModerationError::NotFound)?;
-            this.sessions.begin_epoch(user, epoch, None).await?;
+            let epoch = this.accounts.set_ban(user, Some(&ban), actor.user, &this.occasion(&actor)).await?;
+            let epoch = epoch.ok_or(ModerationError::NotFound)?;
+            this.sessions.begin_epoch(user, epoch, None, EndReason::Banned, &actor.request).await?;
             Ok(ban)
         })
         .await
     }
 
     /// Lifts the ban, if there is one.
-    pub async fn unban(&self, user: Uuid) -> Result<(), ModerationError> {
-        self.accounts.set_ban(user, None).await?.map(drop).ok_or(ModerationError::NotFound)
+    pub async fn unban(&self, actor: Actor, user: Uuid) -> Result<(), ModerationError> {
+        let epoch = self.accounts.set_ban(user, None, actor.user, &self.occasion(&actor)).await?;
+        epoch.map(drop).ok_or(ModerationError::NotFound)
     }
 
     /// Gives a user a role and ends their sessions, whose tokens carry the old one.
-    pub async fn set_role(&self, user: Uuid, role: AccountRole) -> Result<(), ModerationError> {
+    pub async fn set_role(&self, actor: Actor, user: Uuid, role: AccountRole) -> Result<(), ModerationError> {
         let this = self.clone();
         to_the_end(async move {
-            let epoch = this.accounts.set_role(user, role).await?.ok_or(ModerationError::NotFound)?;
-            Ok(this.sessions.begin_epoch(user, epoch, None).await?)
+            let epoch = this.accounts.set_role(user, role, actor.user, &this.occasion(&actor)).await?;
+            let epoch = epoch.ok_or(ModerationError::NotFound)?;
+            Ok(this.sessions.begin_epoch(user, epoch, None, EndReason::RoleChanged, &actor.request).await?)
         })
         .await
+    }
+
+    fn occasion(&self, actor: &Actor) -> Occasion {
+        Occasion::now(&self.ambient, &actor.request)
     }
 }

@@ -1,6 +1,5 @@
 //! What the owner of an account does with it: upgrade it, change its password, delete it.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use pkg_ambient::Ambient;
@@ -8,12 +7,14 @@ use pkg_auth::Verdict;
 use uuid::Uuid;
 
 use crate::account::{Account, Email, Username};
+use crate::audit::Occasion;
+use crate::device_session::EndReason;
 use crate::hashing::{Overloaded, PasswordHasher};
 use crate::limits::{Limited, SignInLimits};
 use crate::password::{Password, PasswordInvalid};
-use crate::sessions::{SessionError, Sessions, to_the_end};
+use crate::sessions::{Owner, SessionError, Sessions, to_the_end};
 use crate::sign_in::DeviceSecret;
-use crate::store::{AccountStore, ClaimError, StoreError, Upgrade};
+use crate::store::{AccountStore, ClaimError, PasswordChange, StoreError, Upgrade};
 
 /// The epoch of an account that is no more: no session is of so high a one.
 const NO_MORE: i64 = i64::MAX;
@@ -33,14 +34,6 @@ pub struct Ownership {
 pub enum Credential {
     Password(Password),
     Device(DeviceSecret),
-}
-
-/// The caller of an owner's RPC: whose account, by which session, from where.
-#[derive(Debug, Clone, Copy)]
-pub struct Owner {
-    pub user: Uuid,
-    pub session: Uuid,
-    pub address: Option<IpAddr>,
 }
 
 /// Why an account was left as it is.
@@ -76,7 +69,7 @@ impl Ownership {
     /// Makes a guest a full account. The id stays, and so does the device.
     pub async fn upgrade_guest(
         &self,
-        owner: Owner,
+        owner: &Owner,
         username: Username,
         email: Email,
         password: &Password,
@@ -87,14 +80,14 @@ impl Ownership {
         }
         let password_hash = self.passwords.hash(password, self.ambient.random()).await?;
         let upgrade = Upgrade { username, email, password_hash };
-        self.accounts.upgrade_guest(owner.user, &upgrade).await?.ok_or(OwnershipError::NotAGuest)
+        self.accounts.upgrade_guest(owner.user, &upgrade, &self.occasion(owner)).await?.ok_or(OwnershipError::NotAGuest)
     }
 
     /// Changes the password and ends all device sessions but the caller's. Safe to repeat: a call that was cut off half-way
     /// is finished by the next.
     pub async fn change_password(
         &self,
-        owner: Owner,
+        owner: &Owner,
         current: &Password,
         new: &Password,
     ) -> Result<(), OwnershipError> {
@@ -107,21 +100,21 @@ impl Ownership {
             if self.passwords.verify(new, Some(old_hash)).await? == Verdict::Wrong {
                 return Err(OwnershipError::WrongCredential);
             }
-            return Ok(self.sessions.begin_epoch(owner.user, account.epoch, Some(owner.session)).await?);
+            return self.keep_one_session(owner, account.epoch).await;
         }
         let new_hash = self.passwords.hash(new, self.ambient.random()).await?;
-        let (this, old_hash) = (self.clone(), old_hash.to_owned());
+        let change = PasswordChange { old: old_hash.to_owned(), new: new_hash, session: owner.session };
+        let (this, owner) = (self.clone(), owner.clone());
         to_the_end(async move {
-            let epoch = this.accounts.change_password(owner.user, &old_hash, &new_hash).await?;
+            let epoch = this.accounts.change_password(owner.user, &change, &this.occasion(&owner)).await?;
             // Nothing was changed: another call has put another password in between.
-            let epoch = epoch.ok_or(OwnershipError::WrongCredential)?;
-            Ok(this.sessions.begin_epoch(owner.user, epoch, Some(owner.session)).await?)
+            this.keep_one_session(&owner, epoch.ok_or(OwnershipError::WrongCredential)?).await
         })
         .await
     }
 
     /// Deletes the account for good. Safe to repeat: a call that was cut off half-way is finished by the next.
-    pub async fn delete(&self, owner: Owner, credential: &Credential) -> Result<(), OwnershipError> {
+    pub async fn delete(&self, owner: &Owner, credential: &Credential) -> Result<(), OwnershipError> {
         self.check_limits(owner)?;
         let account = self.accounts.account(owner.user).await?;
         if let Some(account) = &account
@@ -129,16 +122,27 @@ impl Ownership {
         {
             return Err(OwnershipError::WrongCredential);
         }
-        let this = self.clone();
+        let (this, owner) = (self.clone(), owner.clone());
         to_the_end(async move {
-            this.accounts.delete(owner.user).await?;
-            Ok(this.sessions.begin_epoch(owner.user, NO_MORE, None).await?)
+            this.accounts.delete(owner.user, &this.occasion(&owner)).await?;
+            let reason = EndReason::AccountDeleted;
+            Ok(this.sessions.begin_epoch(owner.user, NO_MORE, None, reason, &owner.request).await?)
         })
         .await
     }
 
+    /// Ends all sessions older than a new password's epoch but the one that changed it.
+    async fn keep_one_session(&self, owner: &Owner, epoch: i64) -> Result<(), OwnershipError> {
+        let (keep, reason) = (Some(owner.session), EndReason::PasswordChanged);
+        Ok(self.sessions.begin_epoch(owner.user, epoch, keep, reason, &owner.request).await?)
+    }
+
+    fn occasion(&self, owner: &Owner) -> Occasion {
+        Occasion::now(&self.ambient, &owner.request)
+    }
+
     /// Before anything is hashed: a flood of these calls is as costly as one of sign-ins.
-    fn check_limits(&self, owner: Owner) -> Result<(), Limited> {
+    fn check_limits(&self, owner: &Owner) -> Result<(), Limited> {
         self.limits.check_address(owner.address)?;
         self.limits.check_id(owner.user)
     }

@@ -1,6 +1,5 @@
 //! The credentials of game servers, and the short-lived tokens they are exchanged for.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use pkg_ambient::Ambient;
@@ -9,9 +8,10 @@ use pkg_middleware::RevocationWatch;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::audit::{Actor, Fact, Occasion, Refusal, SignInBuffer, SignInMethod};
 use crate::limits::{Limited, SignInLimits};
 use crate::secret::SecretHash;
-use crate::sessions::RevocationFailed;
+use crate::sessions::{Origin, RevocationFailed};
 use crate::store::{ServerCredentialStore, StoreError};
 use crate::tokens::{AccessToken, TokenMint};
 
@@ -76,18 +76,23 @@ pub struct ServerCredentials {
     pub(crate) mint: Arc<TokenMint>,
     pub(crate) revocations: RevocationWatch,
     pub(crate) limits: Arc<SignInLimits>,
+    pub(crate) audit: SignInBuffer,
     pub(crate) ambient: Ambient,
 }
 
 impl ServerCredentials {
     /// Creates one. The secret is returned this once: only its hash is kept.
-    pub async fn create(&self, name: ServerName) -> Result<(ServerCredential, String), ServerCredentialError> {
+    pub async fn create(
+        &self,
+        actor: &Actor,
+        name: ServerName,
+    ) -> Result<(ServerCredential, String), ServerCredentialError> {
         let credential = ServerCredential { id: self.ambient.id(), name, created_at: self.ambient.now() };
         let secret = self.mint.new_secret();
-        if !self.store.add_credential(&credential, &SecretHash::of(&secret), CREDENTIALS_MAX).await? {
-            return Err(ServerCredentialError::TooMany);
-        }
-        Ok((credential, secret))
+        let hash = SecretHash::of(&secret);
+        let occasion = Occasion::now(&self.ambient, &actor.request);
+        let added = self.store.add_credential(&credential, &hash, CREDENTIALS_MAX, actor.user, &occasion);
+        if added.await? { Ok((credential, secret)) } else { Err(ServerCredentialError::TooMany) }
     }
 
     /// A page of them, the oldest first, and whether there are more.
@@ -103,12 +108,14 @@ impl ServerCredentials {
     }
 
     /// Deletes one and revokes its tokens.
-    pub async fn delete(&self, id: Uuid) -> Result<(), ServerCredentialError> {
+    pub async fn delete(&self, actor: &Actor, id: Uuid) -> Result<(), ServerCredentialError> {
         // Looked up first, or a mistaken id might be somebody's device session. Revoked before it is deleted: if this is
         // cut off in between, the repeated call finds the rest of its work.
         self.store.credential_secret(id).await?.ok_or(ServerCredentialError::NotFound)?;
         self.revocations.revoke(&[id]).await.map_err(RevocationFailed)?;
-        if self.store.delete_credential(id).await? { Ok(()) } else { Err(ServerCredentialError::NotFound) }
+        let occasion = Occasion::now(&self.ambient, &actor.request);
+        let deleted = self.store.delete_credential(id, actor.user, &occasion).await?;
+        if deleted { Ok(()) } else { Err(ServerCredentialError::NotFound) }
     }
 
     /// Exchanges a credential for an access token of role server. Its session is the credential itself.
@@ -116,13 +123,22 @@ impl ServerCredentials {
         &self,
         id: Uuid,
         secret: &str,
-        address: Option<IpAddr>,
+        origin: &Origin,
     ) -> Result<AccessToken, ServerCredentialError> {
-        self.limits.check_address(address)?;
-        let stored = self.store.credential_secret(id).await?.ok_or(ServerCredentialError::Wrong)?;
+        let refused = |who, refusal| {
+            let method = SignInMethod::ServerCredential;
+            self.audit.note(Fact::SignInRefused { who, method, refusal }, &origin.request);
+        };
+        self.limits.check_address(origin.address).inspect_err(|_| refused(None, Refusal::RateLimited))?;
+        let Some(stored) = self.store.credential_secret(id).await? else {
+            refused(None, Refusal::UnknownUser);
+            return Err(ServerCredentialError::Wrong);
+        };
         if !stored.matches(&SecretHash::of(secret)) {
+            refused(Some(id), Refusal::WrongCredential);
             return Err(ServerCredentialError::Wrong);
         }
+        self.audit.note(Fact::ServerSignedIn { credential: id }, &origin.request);
         Ok(self.mint.access_token(id, id, Role::Server, self.mint.lifetimes.access))
     }
 }

@@ -11,7 +11,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::account::{Account, AccountRole, Ban};
-use crate::device_session::{Device, DeviceSession, DeviceSessions, Ended, Presented, Refresh, StaleEpoch};
+use crate::audit::{Fact, RequestId, SignInBuffer, SignInMethod};
+use crate::device_session::{Device, DeviceSession, DeviceSessions, EndReason, Ended, Presented, Refresh, StaleEpoch};
 use crate::limits::{Limited, SignInLimits};
 use crate::secret::SecretHash;
 use crate::store::{AccountStore, DeviceSessionStore, Loaded, StoreError};
@@ -32,14 +33,25 @@ pub struct Sessions {
     pub(crate) revocations: RevocationWatch,
     pub(crate) mint: Arc<TokenMint>,
     pub(crate) limits: Arc<SignInLimits>,
+    pub(crate) audit: SignInBuffer,
     pub(crate) ambient: Ambient,
 }
 
-/// Who signs in, from where, on what.
+/// Who signs in, from where, on what, by which request.
 #[derive(Debug, Clone, Default)]
 pub struct Origin {
     pub device: Device,
     pub address: Option<IpAddr>,
+    pub request: RequestId,
+}
+
+/// The caller of an owner's RPC: whose account, by which session, from where, by which request.
+#[derive(Debug, Clone)]
+pub struct Owner {
+    pub user: Uuid,
+    pub session: Uuid,
+    pub address: Option<IpAddr>,
+    pub request: RequestId,
 }
 
 /// Why device sessions could not be read or changed.
@@ -118,6 +130,7 @@ impl Sessions {
         &self,
         account: &Account,
         loaded: Loaded,
+        method: SignInMethod,
         origin: &Origin,
         device_key: Option<SecretHash>,
     ) -> Result<Tokens, SessionError> {
@@ -138,7 +151,7 @@ impl Sessions {
             refresh_hash: refresh.hash().into(),
             previous_hash: None,
         };
-        let (this, user) = (self.clone(), account.id);
+        let (this, user, request) = (self.clone(), account.id, origin.request.clone());
         to_the_end(async move {
             let opened = this.change_loaded(user, loaded, |sessions| match sessions.open(session.clone(), now) {
                 Ok(ended) => Change::Save(Ok(ended), vec![]),
@@ -146,6 +159,10 @@ impl Sessions {
             });
             // Revoked last: another sign-in at the same time may have changed which session makes room.
             let made_room = opened.await??;
+            let replaced =
+                made_room.iter().find(|ended| ended.reason == EndReason::Replaced).map(|ended| ended.session);
+            this.audit.note(Fact::UserSignedIn { user, session: id, method, replaced }, &request);
+            this.note_ends(user, &made_room, &request);
             Ok::<_, SessionError>(this.revoke(&made_room).await?)
         })
         .await?;
@@ -159,8 +176,8 @@ impl Sessions {
     }
 
     /// Exchanges a refresh token for new tokens.
-    pub async fn refresh(&self, token: &str, address: Option<IpAddr>) -> Result<Tokens, RefreshError> {
-        self.limits.check_address(address)?;
+    pub async fn refresh(&self, token: &str, origin: &Origin) -> Result<Tokens, RefreshError> {
+        self.limits.check_address(origin.address)?;
         let token = self.mint.refresh.parse(token)?;
         let successor = self.mint.refresh.successor(&token);
         let now = self.ambient.now();
@@ -175,7 +192,7 @@ impl Sessions {
             hash: token.hash().into(),
             successor_hash: successor.hash().into(),
             account_epoch: account.epoch,
-            address,
+            address: origin.address,
             access_expires_at: now + self.mint.lifetimes.access,
         };
         let refresh = self.change_loaded(token.user(), loaded?, |sessions| match sessions.refresh(&presented, now) {
@@ -185,7 +202,11 @@ impl Sessions {
                 Change::Unchanged(unchanged)
             }
         });
-        match refresh.await? {
+        let refresh = refresh.await?;
+        if let Refresh::Reused(ended) | Refresh::Outdated(ended) = refresh {
+            self.note_ends(account.id, &[ended], &origin.request);
+        }
+        match refresh {
             Refresh::Rotated { session_expires_at } | Refresh::Repeated { session_expires_at } => Ok(Tokens {
                 access: self.mint.access_token(
                     account.id,
@@ -210,46 +231,71 @@ impl Sessions {
     }
 
     /// Ends a session of the user who asks by another session, or by the same.
-    pub async fn end_any(&self, user: Uuid, asking: Uuid, session: Uuid) -> Result<(), SessionError> {
-        if session == asking { self.log_out(user, session).await } else { self.end(user, session).await }
+    pub async fn end_any(&self, owner: &Owner, session: Uuid) -> Result<(), SessionError> {
+        if session == owner.session { self.log_out(owner).await } else { self.end(owner, session).await }
     }
 
-    async fn end(&self, user: Uuid, session: Uuid) -> Result<(), SessionError> {
-        let change = |sessions: &mut DeviceSessions| match sessions.end(session) {
-            Some(ended) => Change::Save(Ok(()), vec![ended]),
+    async fn end(&self, owner: &Owner, session: Uuid) -> Result<(), SessionError> {
+        let change = |sessions: &mut DeviceSessions| match sessions.end(session, EndReason::EndedByUser) {
+            Some(ended) => Change::Save(Ok(ended), vec![ended]),
             None => Change::Unchanged(Err(SessionError::NotFound)),
         };
-        self.change(user, change).await?
+        let ended = self.change(owner.user, change).await??;
+        self.note_ends(owner.user, &[ended], &owner.request);
+        Ok(())
     }
 
     /// Ends the session that a call was made with, which may have been opened by other means than a sign-in.
-    pub async fn log_out(&self, user: Uuid, session: Uuid) -> Result<(), SessionError> {
-        let this = self.clone();
+    pub async fn log_out(&self, owner: &Owner) -> Result<(), SessionError> {
+        let (this, owner) = (self.clone(), owner.clone());
         to_the_end(async move {
             // Revoked last: until then the caller's token is good, and a call that was cut off can be repeated.
-            let remove = |sessions: &mut DeviceSessions| match sessions.end(session) {
-                Some(_) => Change::Save((), vec![]),
-                None => Change::Unchanged(()),
+            let remove = |sessions: &mut DeviceSessions| match sessions.end(owner.session, EndReason::Logout) {
+                Some(ended) => Change::Save(Some(ended), vec![]),
+                None => Change::Unchanged(None),
             };
-            this.change(user, remove).await?;
-            Ok(this.revocations.revoke(&[session]).await.map_err(RevocationFailed)?)
+            let ended = this.change(owner.user, remove).await?;
+            this.note_ends(owner.user, ended.as_slice(), &owner.request);
+            Ok(this.revocations.revoke(&[owner.session]).await.map_err(RevocationFailed)?)
         })
         .await
     }
 
-    /// Ends all sessions but one; says how many.
-    pub async fn end_others(&self, user: Uuid, keep: Uuid) -> Result<usize, SessionError> {
+    /// Ends all sessions but the one that asks; says how many.
+    pub async fn end_others(&self, owner: &Owner) -> Result<usize, SessionError> {
         let now = self.ambient.now();
-        let change = |sessions: &mut DeviceSessions| match sessions.end_others(keep, now) {
-            ended if ended.is_empty() => Change::Unchanged(0),
-            ended => Change::Save(ended.len(), ended),
+        let change = |sessions: &mut DeviceSessions| match sessions.end_others(owner.session, now) {
+            ended if ended.is_empty() => Change::Unchanged(ended),
+            ended => Change::Save(ended.clone(), ended),
         };
-        self.change(user, change).await
+        let ended = self.change(owner.user, change).await?;
+        self.note_ends(owner.user, &ended, &owner.request);
+        Ok(ended.len())
     }
 
     /// Ends all sessions older than an epoch of the account; one may be kept.
-    pub async fn begin_epoch(&self, user: Uuid, epoch: i64, keep: Option<Uuid>) -> Result<(), SessionError> {
-        self.change(user, |sessions| Change::Save((), sessions.begin_epoch(epoch, keep))).await
+    pub async fn begin_epoch(
+        &self,
+        user: Uuid,
+        epoch: i64,
+        keep: Option<Uuid>,
+        reason: EndReason,
+        request: &RequestId,
+    ) -> Result<(), SessionError> {
+        let change = |sessions: &mut DeviceSessions| {
+            let ended = sessions.begin_epoch(epoch, keep, reason);
+            Change::Save(ended.clone(), ended)
+        };
+        let ended = self.change(user, change).await?;
+        self.note_ends(user, &ended, request);
+        Ok(())
+    }
+
+    /// Notes sessions that were just saved as over, but for those that the sign-in tells which has replaced them.
+    fn note_ends(&self, user: Uuid, ended: &[Ended], request: &RequestId) {
+        for Ended { session, reason, .. } in ended.iter().filter(|ended| ended.reason != EndReason::Replaced) {
+            self.audit.note(Fact::SessionEnded { user, session: *session, reason: *reason }, request);
+        }
     }
 
     async fn change<T>(

@@ -7,6 +7,7 @@ use pkg_auth::Verdict;
 use uuid::Uuid;
 
 use crate::account::{Account, Ban, Email, Identifier, Username};
+use crate::audit::{Fact, Occasion, Refusal, SignInBuffer, SignInMethod};
 use crate::hashing::{Overloaded, PasswordHasher};
 use crate::known_devices::KnownDevices;
 use crate::limits::{Limited, SignInLimits};
@@ -27,6 +28,7 @@ pub struct SignIn {
     pub(crate) passwords: PasswordHasher,
     pub(crate) limits: Arc<SignInLimits>,
     pub(crate) devices: Arc<KnownDevices>,
+    pub(crate) audit: SignInBuffer,
     pub(crate) ambient: Ambient,
 }
 
@@ -47,10 +49,11 @@ pub struct DeviceSecret(pub SecretHash);
 /// Why nobody was signed in.
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {
+    /// Callers are not told whether there is such a user.
     #[error("the name or the credential is wrong")]
-    WrongCredential,
+    WrongCredential { user: Option<Uuid> },
     #[error("the account is banned")]
-    Banned(Ban),
+    Banned { user: Uuid, ban: Ban },
     #[error("every name drawn for the guest is taken")]
     NoGuestName,
     #[error(transparent)]
@@ -69,9 +72,52 @@ impl From<StoreError> for SignInError {
     }
 }
 
+impl SignInError {
+    /// Whom a sign-in was refused and why, if that is what happened.
+    fn refusal(&self) -> Option<(Option<Uuid>, Refusal)> {
+        match self {
+            Self::WrongCredential { user: None } => Some((None, Refusal::UnknownUser)),
+            Self::WrongCredential { user } => Some((*user, Refusal::WrongCredential)),
+            Self::Banned { user, .. } => Some((Some(*user), Refusal::Banned)),
+            Self::Limited(_) => Some((None, Refusal::RateLimited)),
+            Self::Overloaded(_) => Some((None, Refusal::Overloaded)),
+            Self::NoGuestName | Self::Claim(_) | Self::Session(_) => None,
+        }
+    }
+}
+
 impl SignIn {
     /// Creates an account and signs in to it.
     pub async fn register(&self, new: &Registration, origin: &Origin) -> Result<(Account, Tokens), SignInError> {
+        let outcome = self.try_register(new, origin).await;
+        self.note_refusal(&outcome, SignInMethod::Registration, origin);
+        outcome
+    }
+
+    /// Signs in by name and password. An unknown name costs the same time and has the same answer as a wrong password.
+    pub async fn log_in(
+        &self,
+        identifier: &Identifier,
+        password: &Password,
+        origin: &Origin,
+    ) -> Result<(Account, Tokens), SignInError> {
+        let outcome = self.try_log_in(identifier, password, origin).await;
+        self.note_refusal(&outcome, SignInMethod::Password, origin);
+        outcome
+    }
+
+    /// Signs in by a device's secret, whose first use creates the account. Says whether it did.
+    pub async fn log_in_with_device(
+        &self,
+        secret: &DeviceSecret,
+        origin: &Origin,
+    ) -> Result<(Account, Tokens, bool), SignInError> {
+        let outcome = self.try_log_in_with_device(secret, origin).await;
+        self.note_refusal(&outcome, SignInMethod::Device, origin);
+        outcome
+    }
+
+    async fn try_register(&self, new: &Registration, origin: &Origin) -> Result<(Account, Tokens), SignInError> {
         self.limits.check_address(origin.address)?;
         self.limits.check_creation(origin.address)?;
         let password_hash = self.passwords.hash(&new.password, self.ambient.random()).await?;
@@ -83,16 +129,16 @@ impl SignIn {
             registration_id: new.id,
             created_at: self.ambient.now(),
         };
-        let account = match self.accounts.create(&account).await {
+        let occasion = Occasion::now(&self.ambient, &origin.request);
+        let account = match self.accounts.create(&account, &occasion).await {
             Ok(account) => account,
             Err(ClaimError::Store(error)) => return Err(error.into()),
             Err(taken) => self.repeated_registration(new).await?.ok_or(taken)?,
         };
-        self.admit(account, origin, None).await
+        self.admit(account, SignInMethod::Registration, origin, None).await
     }
 
-    /// Signs in by name and password. An unknown name costs the same time and has the same answer as a wrong password.
-    pub async fn log_in(
+    async fn try_log_in(
         &self,
         identifier: &Identifier,
         password: &Password,
@@ -106,17 +152,16 @@ impl SignIn {
         let verdict = turn.verify(password, stored).await?;
 
         match (account, verdict) {
-            (Some(account), Verdict::Right) => self.admit(account, origin, None).await,
+            (Some(account), Verdict::Right) => self.admit(account, SignInMethod::Password, origin, None).await,
             (Some(account), Verdict::RightButOutdated) => {
                 self.rehash(&account, password).await;
-                self.admit(account, origin, None).await
+                self.admit(account, SignInMethod::Password, origin, None).await
             }
-            (None, _) | (_, Verdict::Wrong) => Err(SignInError::WrongCredential),
+            (account, _) => Err(SignInError::WrongCredential { user: account.map(|account| account.id) }),
         }
     }
 
-    /// Signs in by a device's secret, whose first use creates the account. Says whether it did.
-    pub async fn log_in_with_device(
+    async fn try_log_in_with_device(
         &self,
         secret: &DeviceSecret,
         origin: &Origin,
@@ -124,17 +169,18 @@ impl SignIn {
         self.limits.check_address(origin.address)?;
         self.limits.check_device(&secret.0)?;
         if let Some((account, sessions)) = self.known_device(&secret.0).await? {
-            let (account, tokens) = self.admit_with(account, sessions, origin, Some(secret.0)).await?;
+            let admitted = self.admit_with(account, sessions, SignInMethod::Device, origin, Some(secret.0));
+            let (account, tokens) = admitted.await?;
             return Ok((account, tokens, false));
         }
         let (account, created) = if let Some(account) = self.accounts.account_by_device(&secret.0).await? {
             (account, false)
         } else {
             self.limits.check_creation(origin.address)?;
-            self.create_guest(secret).await?
+            self.create_guest(secret, origin).await?
         };
         self.devices.remember(&secret.0, account.id);
-        let (account, tokens) = self.admit(account, origin, Some(secret.0)).await?;
+        let (account, tokens) = self.admit(account, SignInMethod::Device, origin, Some(secret.0)).await?;
         Ok((account, tokens, created))
     }
 
@@ -149,7 +195,8 @@ impl SignIn {
         Ok(Some((account, sessions?)))
     }
 
-    async fn create_guest(&self, secret: &DeviceSecret) -> Result<(Account, bool), SignInError> {
+    async fn create_guest(&self, secret: &DeviceSecret, origin: &Origin) -> Result<(Account, bool), SignInError> {
+        let occasion = Occasion::now(&self.ambient, &origin.request);
         for _ in 0..GUEST_NAME_DRAWS {
             let guest = NewAccount {
                 id: self.ambient.id(),
@@ -159,7 +206,7 @@ impl SignIn {
                 registration_id: None,
                 created_at: self.ambient.now(),
             };
-            match self.accounts.create_guest(&guest, &secret.0).await {
+            match self.accounts.create_guest(&guest, &secret.0, &occasion).await {
                 Err(ClaimError::UsernameTaken) => {}
                 result => return Ok(result?),
             }
@@ -183,25 +230,33 @@ impl SignIn {
     async fn admit(
         &self,
         account: Account,
+        method: SignInMethod,
         origin: &Origin,
         device_key: Option<SecretHash>,
     ) -> Result<(Account, Tokens), SignInError> {
         let sessions = self.sessions.load(account.id).await?;
-        self.admit_with(account, sessions, origin, device_key).await
+        self.admit_with(account, sessions, method, origin, device_key).await
     }
 
     async fn admit_with(
         &self,
         account: Account,
         sessions: Loaded,
+        method: SignInMethod,
         origin: &Origin,
         device_key: Option<SecretHash>,
     ) -> Result<(Account, Tokens), SignInError> {
         if let Some(ban) = account.active_ban(self.ambient.now()) {
-            return Err(SignInError::Banned(ban.clone()));
+            return Err(SignInError::Banned { user: account.id, ban: ban.clone() });
         }
-        let tokens = self.sessions.open(&account, sessions, origin, device_key).await?;
+        let tokens = self.sessions.open(&account, sessions, method, origin, device_key).await?;
         Ok((account, tokens))
+    }
+
+    fn note_refusal<T>(&self, outcome: &Result<T, SignInError>, method: SignInMethod, origin: &Origin) {
+        if let Some((who, refusal)) = outcome.as_ref().err().and_then(SignInError::refusal) {
+            self.audit.note(Fact::SignInRefused { who, method, refusal }, &origin.request);
+        }
     }
 
     /// Stores the password under today's parameters. A sign-in does not fail for it: the next one tries again.

@@ -2,17 +2,21 @@
 
 mod account_lookups_postgres;
 mod accounts_sql;
+mod audit_outbox_sql;
 #[cfg(test)]
 mod contract;
 mod device_sessions_redis;
 mod device_sessions_sql;
+mod guests_sql;
 mod profiles_sql;
 mod server_credentials_sql;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use pkg_api::log::v1::Record;
 use pkg_batching::Unanswered;
+use prost::DecodeError;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -21,6 +25,7 @@ pub use device_sessions_redis::RedisDeviceSessions;
 pub use device_sessions_sql::SqlDeviceSessions;
 
 use crate::account::{Account, AccountRole, Ban, Email, Identifier, Username};
+use crate::audit::{Fact, Occasion};
 use crate::device_session::DeviceSessions;
 use crate::profile::{Profile, ProfileChange};
 use crate::secret::SecretHash;
@@ -49,6 +54,13 @@ pub struct NewAccount {
     pub created_at: OffsetDateTime,
 }
 
+impl NewAccount {
+    /// What is recorded of its creation.
+    fn registered(&self) -> Fact {
+        Fact::Registered { user: self.id, guest: self.password_hash.is_none() }
+    }
+}
+
 /// Why a name cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
@@ -70,14 +82,31 @@ pub struct Upgrade {
     pub password_hash: String,
 }
 
+/// A new password, as hashes.
+#[derive(Debug, Clone)]
+pub struct PasswordChange {
+    pub old: String,
+    pub new: String,
+    /// The device session that asks for it.
+    pub session: Uuid,
+}
+
 /// Users, credentials, identities and profiles: Postgres or SQLite.
+///
+/// Each change is recorded in the [`AuditOutbox`] with it: both happen or neither does. What changes nothing records
+/// nothing.
 #[async_trait]
 pub trait AccountStore: Send + Sync {
     /// Creates an account.
-    async fn create(&self, new: &NewAccount) -> Result<Account, ClaimError>;
+    async fn create(&self, new: &NewAccount, occasion: &Occasion) -> Result<Account, ClaimError>;
 
     /// Creates an account that a device signs in to, unless the device has one: then that one is returned, and `false`.
-    async fn create_guest(&self, new: &NewAccount, device: &SecretHash) -> Result<(Account, bool), ClaimError>;
+    async fn create_guest(
+        &self,
+        new: &NewAccount,
+        device: &SecretHash,
+        occasion: &Occasion,
+    ) -> Result<(Account, bool), ClaimError>;
 
     async fn account(&self, id: Uuid) -> Result<Option<Account>, StoreError>;
 
@@ -88,22 +117,46 @@ pub trait AccountStore: Send + Sync {
     async fn account_by_registration(&self, registration: Uuid) -> Result<Option<Account>, StoreError>;
 
     /// Makes a guest a full account; `None` if it is not a guest (any more).
-    async fn upgrade_guest(&self, id: Uuid, upgrade: &Upgrade) -> Result<Option<Account>, ClaimError>;
+    async fn upgrade_guest(
+        &self,
+        id: Uuid,
+        upgrade: &Upgrade,
+        occasion: &Occasion,
+    ) -> Result<Option<Account>, ClaimError>;
 
     /// Replaces a password hash, if it is still the one given, and begins a new epoch, which is returned.
-    async fn change_password(&self, id: Uuid, old: &str, new: &str) -> Result<Option<i64>, StoreError>;
+    async fn change_password(
+        &self,
+        id: Uuid,
+        change: &PasswordChange,
+        occasion: &Occasion,
+    ) -> Result<Option<i64>, StoreError>;
 
-    /// Replaces a password hash by one of the same password, if it is still the one given.
+    /// Replaces a password hash by one of the same password, if it is still the one given. Not recorded.
     async fn rehash_password(&self, id: Uuid, old: &str, new: &str) -> Result<(), StoreError>;
 
     /// Deletes an account and what belongs to it; `false` if it is not there.
-    async fn delete(&self, id: Uuid) -> Result<bool, StoreError>;
+    async fn delete(&self, id: Uuid, occasion: &Occasion) -> Result<bool, StoreError>;
 
-    /// Sets or lifts a ban. A new epoch begins with a ban; the epoch that holds is returned, or `None` without an account.
-    async fn set_ban(&self, id: Uuid, ban: Option<&Ban>) -> Result<Option<i64>, StoreError>;
+    /// Sets or lifts a ban. A new epoch begins with a ban that is not there yet; the epoch that holds is returned, or
+    /// `None` without an account.
+    async fn set_ban(
+        &self,
+        id: Uuid,
+        ban: Option<&Ban>,
+        actor: Uuid,
+        occasion: &Occasion,
+    ) -> Result<Option<i64>, StoreError>;
 
-    /// Sets the role and begins a new epoch, which is returned, or `None` without an account.
-    async fn set_role(&self, id: Uuid, role: AccountRole) -> Result<Option<i64>, StoreError>;
+    /// Sets the role and, if it is another one, begins a new epoch. The epoch that holds is returned, or `None` without
+    /// an account.
+    async fn set_role(
+        &self,
+        id: Uuid,
+        role: AccountRole,
+        actor: Uuid,
+        occasion: &Occasion,
+    ) -> Result<Option<i64>, StoreError>;
 }
 
 /// What players show of themselves: Postgres or SQLite, of the same users.
@@ -130,7 +183,7 @@ pub enum ProfileChanged {
     NotFound,
 }
 
-/// The credentials of game servers: Postgres or SQLite.
+/// The credentials of game servers: Postgres or SQLite. Changes are recorded as those of accounts are.
 #[async_trait]
 pub trait ServerCredentialStore: Send + Sync {
     /// Adds one, unless there are `most` already: then `false`.
@@ -139,6 +192,8 @@ pub trait ServerCredentialStore: Send + Sync {
         new: &ServerCredential,
         secret: &SecretHash,
         most: usize,
+        actor: Uuid,
+        occasion: &Occasion,
     ) -> Result<bool, StoreError>;
 
     /// The oldest first, those after `after`.
@@ -147,7 +202,42 @@ pub trait ServerCredentialStore: Send + Sync {
     async fn credential_secret(&self, id: Uuid) -> Result<Option<SecretHash>, StoreError>;
 
     /// `false` if it is not there.
-    async fn delete_credential(&self, id: Uuid) -> Result<bool, StoreError>;
+    async fn delete_credential(&self, id: Uuid, actor: Uuid, occasion: &Occasion) -> Result<bool, StoreError>;
+}
+
+/// Changes of accounts and credentials on their way to the log: in the database of the accounts.
+///
+/// Rows of one key are in the order of their changes.
+#[async_trait]
+pub trait AuditOutbox: Send + Sync {
+    /// Waits until something was written by this process since the last time.
+    async fn written(&self);
+
+    /// How many rows there are; counts no further than `most`.
+    async fn waiting(&self, most: usize) -> Result<usize, StoreError>;
+
+    /// The oldest rows. `None` while somebody else holds a claim; embedded, where there is nobody else, claims exclude
+    /// nobody.
+    async fn take(&self, most: usize) -> Result<Option<TakenRows>, StoreError>;
+}
+
+/// Rows that were taken. They stay in the outbox until the claim deletes them.
+pub struct TakenRows {
+    pub rows: Vec<OutboxRow>,
+    pub claim: Box<dyn OutboxClaim>,
+}
+
+/// A fact that is to be appended to the log.
+pub struct OutboxRow {
+    pub record_id: Uuid,
+    pub record: Result<Record, DecodeError>,
+}
+
+/// The right to work on the outbox, given back when it is dropped.
+#[async_trait]
+pub trait OutboxClaim: Send {
+    /// Deletes the rows that are done with.
+    async fn delete(self: Box<Self>, done: &[Uuid]) -> Result<(), StoreError>;
 }
 
 /// A user's device sessions as they were loaded.

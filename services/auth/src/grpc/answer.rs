@@ -3,22 +3,15 @@
 use pkg_api::auth::v1 as auth;
 use pkg_api::player::v1 as player;
 use pkg_auth::{Claims, Role};
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::parse;
-use crate::account::{Account, AccountRole, Ban};
+use crate::account::{Account, Ban};
+use crate::audit::timestamp;
 use crate::device_session::{Device, DeviceSession};
 use crate::profile::Profile;
 use crate::server_credential::ServerCredential;
 use crate::tokens::{AccessToken, Tokens};
-
-fn timestamp(time: OffsetDateTime) -> prost_types::Timestamp {
-    prost_types::Timestamp {
-        seconds: time.unix_timestamp(),
-        nanos: i32::try_from(time.nanosecond()).unwrap_or_default(),
-    }
-}
 
 fn duration(duration: std::time::Duration) -> prost_types::Duration {
     prost_types::Duration {
@@ -33,11 +26,7 @@ impl From<Account> for auth::User {
             user_id: account.id.to_string(),
             username: account.username.as_str().to_owned(),
             email: account.email.as_ref().map(|email| email.as_str().to_owned()).unwrap_or_default(),
-            role: match account.role {
-                AccountRole::Player => auth::Role::Player,
-                AccountRole::Admin => auth::Role::Admin,
-            }
-            .into(),
+            role: auth::Role::from(account.role).into(),
             guest: account.is_guest(),
             create_time: Some(timestamp(account.created_at)),
         }

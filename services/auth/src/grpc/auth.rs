@@ -15,7 +15,7 @@ use pkg_api::auth::v1::{
     UnbanUserResponse, UpgradeGuestRequest, UpgradeGuestResponse, ValidateTokenRequest, ValidateTokenResponse,
 };
 use pkg_auth::Verifier;
-use pkg_middleware::{Caller, RequestContext, RevocationWatch};
+use pkg_middleware::{Caller, RevocationWatch};
 use tonic::{Request, Response, Status};
 
 use super::{answer, parse};
@@ -65,13 +65,13 @@ impl AuthService for AuthApi {
     async fn upgrade_guest(&self, request: Request<UpgradeGuestRequest>) -> Answer<UpgradeGuestResponse> {
         let owner = parse::owner(&request)?;
         let (username, email, password) = parse::upgrade(request.get_ref())?;
-        let account = self.ownership.upgrade_guest(owner, username, email, &password).await?;
+        let account = self.ownership.upgrade_guest(&owner, username, email, &password).await?;
         Ok(Response::new(UpgradeGuestResponse { user: Some(account.into()) }))
     }
 
     async fn refresh_token(&self, request: Request<RefreshTokenRequest>) -> Answer<RefreshTokenResponse> {
-        let address = RequestContext::of(&request)?.client_address;
-        let tokens = self.sessions.refresh(&request.get_ref().refresh_token, address).await?;
+        let origin = parse::origin(&request, None)?;
+        let tokens = self.sessions.refresh(&request.get_ref().refresh_token, &origin).await?;
         Ok(Response::new(RefreshTokenResponse { tokens: Some(tokens.into()) }))
     }
 
@@ -83,8 +83,8 @@ impl AuthService for AuthApi {
     }
 
     async fn logout(&self, request: Request<LogoutRequest>) -> Answer<LogoutResponse> {
-        let caller = Caller::of(&request)?;
-        self.sessions.log_out(caller.user_id, caller.session_id).await?;
+        let owner = parse::owner(&request)?;
+        self.sessions.log_out(&owner).await?;
         Ok(Response::new(LogoutResponse {}))
     }
 
@@ -98,8 +98,8 @@ impl AuthService for AuthApi {
     }
 
     async fn end_device_session(&self, request: Request<EndDeviceSessionRequest>) -> Answer<EndDeviceSessionResponse> {
-        let (caller, session) = (Caller::of(&request)?, parse::id("session_id", &request.get_ref().session_id)?);
-        self.sessions.end_any(caller.user_id, caller.session_id, session).await?;
+        let (owner, session) = (parse::owner(&request)?, parse::id("session_id", &request.get_ref().session_id)?);
+        self.sessions.end_any(&owner, session).await?;
         Ok(Response::new(EndDeviceSessionResponse {}))
     }
 
@@ -107,40 +107,40 @@ impl AuthService for AuthApi {
         &self,
         request: Request<EndOtherDeviceSessionsRequest>,
     ) -> Answer<EndOtherDeviceSessionsResponse> {
-        let caller = Caller::of(&request)?;
-        let ended = self.sessions.end_others(caller.user_id, caller.session_id).await?;
+        let owner = parse::owner(&request)?;
+        let ended = self.sessions.end_others(&owner).await?;
         Ok(Response::new(EndOtherDeviceSessionsResponse { ended_count: ended.try_into().unwrap_or(i32::MAX) }))
     }
 
     async fn change_password(&self, request: Request<ChangePasswordRequest>) -> Answer<ChangePasswordResponse> {
         let owner = parse::owner(&request)?;
         let (current, new) = parse::password_change(request.get_ref())?;
-        self.ownership.change_password(owner, &current, &new).await?;
+        self.ownership.change_password(&owner, &current, &new).await?;
         Ok(Response::new(ChangePasswordResponse {}))
     }
 
     async fn delete_account(&self, request: Request<DeleteAccountRequest>) -> Answer<DeleteAccountResponse> {
         let owner = parse::owner(&request)?;
         let credential = parse::credential(request.into_inner())?;
-        self.ownership.delete(owner, &credential).await?;
+        self.ownership.delete(&owner, &credential).await?;
         Ok(Response::new(DeleteAccountResponse {}))
     }
 
     async fn ban_user(&self, request: Request<BanUserRequest>) -> Answer<BanUserResponse> {
-        let (user, reason, duration) = parse::ban(request.get_ref())?;
-        let ban = self.moderation.ban(user, reason, duration).await?;
+        let (actor, (user, reason, duration)) = (parse::actor(&request)?, parse::ban(request.get_ref())?);
+        let ban = self.moderation.ban(actor, user, reason, duration).await?;
         Ok(Response::new(BanUserResponse { ban: Some(ban.into()) }))
     }
 
     async fn unban_user(&self, request: Request<UnbanUserRequest>) -> Answer<UnbanUserResponse> {
-        let user = parse::id("user_id", &request.get_ref().user_id)?;
-        self.moderation.unban(user).await?;
+        let (actor, user) = (parse::actor(&request)?, parse::id("user_id", &request.get_ref().user_id)?);
+        self.moderation.unban(actor, user).await?;
         Ok(Response::new(UnbanUserResponse {}))
     }
 
     async fn set_role(&self, request: Request<SetRoleRequest>) -> Answer<SetRoleResponse> {
-        let (user, role) = parse::role_change(request.get_ref())?;
-        self.moderation.set_role(user, role).await?;
+        let (actor, (user, role)) = (parse::actor(&request)?, parse::role_change(request.get_ref())?);
+        self.moderation.set_role(actor, user, role).await?;
         Ok(Response::new(SetRoleResponse {}))
     }
 
@@ -148,8 +148,8 @@ impl AuthService for AuthApi {
         &self,
         request: Request<CreateServerCredentialRequest>,
     ) -> Answer<CreateServerCredentialResponse> {
-        let name = parse::server_name(&request.get_ref().name)?;
-        let (credential, secret) = self.servers.create(name).await?;
+        let (actor, name) = (parse::actor(&request)?, parse::server_name(&request.get_ref().name)?);
+        let (credential, secret) = self.servers.create(&actor, name).await?;
         Ok(Response::new(CreateServerCredentialResponse { credential: Some(credential.into()), secret }))
     }
 
@@ -166,15 +166,15 @@ impl AuthService for AuthApi {
         &self,
         request: Request<DeleteServerCredentialRequest>,
     ) -> Answer<DeleteServerCredentialResponse> {
-        let id = parse::id("credential_id", &request.get_ref().credential_id)?;
-        self.servers.delete(id).await?;
+        let (actor, id) = (parse::actor(&request)?, parse::id("credential_id", &request.get_ref().credential_id)?);
+        self.servers.delete(&actor, id).await?;
         Ok(Response::new(DeleteServerCredentialResponse {}))
     }
 
     async fn issue_server_token(&self, request: Request<IssueServerTokenRequest>) -> Answer<IssueServerTokenResponse> {
-        let address = RequestContext::of(&request)?.client_address;
-        let id = parse::id("credential_id", &request.get_ref().credential_id)?;
-        let token = self.servers.issue_token(id, &request.get_ref().secret, address).await?;
+        let (origin, id) =
+            (parse::origin(&request, None)?, parse::id("credential_id", &request.get_ref().credential_id)?);
+        let token = self.servers.issue_token(id, &request.get_ref().secret, &origin).await?;
         Ok(Response::new(token.into()))
     }
 }

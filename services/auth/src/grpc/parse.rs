@@ -12,14 +12,15 @@ use tonic::{Request, Status};
 use uuid::Uuid;
 
 use crate::account::{AccountRole, Email, Identifier, Username};
+use crate::audit::{Actor, RequestId};
 use crate::device_session::Device;
 use crate::moderation::BanReason;
-use crate::ownership::{Credential, Owner};
+use crate::ownership::Credential;
 use crate::password::{Password, PasswordInvalid};
 use crate::profile::{AvatarUrl, BATCH_MAX, DisplayName, Locale, ProfileChange};
 use crate::secret::SecretHash;
 use crate::server_credential::ServerName;
-use crate::sessions::Origin;
+use crate::sessions::{Origin, Owner};
 use crate::sign_in::{DeviceSecret, Registration};
 
 const DEVICE_NAME_MAX: usize = 64;
@@ -40,13 +41,25 @@ pub(super) fn id(name: &'static str, text: &str) -> Result<Uuid, Problem> {
 
 pub(super) fn origin<T>(request: &Request<T>, device: Option<&auth::Device>) -> Result<Origin, Status> {
     let device = device.map(parse_device).transpose()?.unwrap_or_default();
-    Ok(Origin { device, address: RequestContext::of(request)?.client_address })
+    let context = RequestContext::of(request)?;
+    Ok(Origin { device, address: context.client_address, request: request_id(context) })
 }
 
 /// The owner of an account, who asks for it to be changed.
 pub(super) fn owner<T>(request: &Request<T>) -> Result<Owner, Status> {
     let (caller, context) = (Caller::of(request)?, RequestContext::of(request)?);
-    Ok(Owner { user: caller.user_id, session: caller.session_id, address: context.client_address })
+    let address = context.client_address;
+    Ok(Owner { user: caller.user_id, session: caller.session_id, address, request: request_id(context) })
+}
+
+/// The admin who asks for somebody else's account to be changed.
+pub(super) fn actor<T>(request: &Request<T>) -> Result<Actor, Status> {
+    let (caller, context) = (Caller::of(request)?, RequestContext::of(request)?);
+    Ok(Actor { user: caller.user_id, request: request_id(context) })
+}
+
+fn request_id(context: &RequestContext) -> RequestId {
+    context.request_id.as_str().into()
 }
 
 fn parse_device(device: &auth::Device) -> Result<Device, Problem> {

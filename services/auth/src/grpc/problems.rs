@@ -100,8 +100,8 @@ impl From<SessionError> for Status {
 impl From<SignInError> for Status {
     fn from(error: SignInError) -> Self {
         match error {
-            SignInError::WrongCredential => wrong_credential(),
-            SignInError::Banned(ban) => banned(&ban),
+            SignInError::WrongCredential { .. } => wrong_credential(),
+            SignInError::Banned { ban, .. } => banned(&ban),
             SignInError::NoGuestName => Problem::unavailable("STORE_UNAVAILABLE", error),
             SignInError::Claim(error) => claim(&error),
             SignInError::Limited(error) => limited(error),

@@ -1,21 +1,28 @@
 //! Accounts in Postgres or SQLite.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use pkg_db::{Database, from_millis, on, to_millis, violates_unique};
 use sqlx::FromRow;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::account_lookups_postgres::AccountLookups;
-use super::{AccountStore, ClaimError, NewAccount, StoreError, Upgrade, broken};
+use super::audit_outbox_sql::record;
+use super::{AccountStore, ClaimError, NewAccount, PasswordChange, StoreError, Upgrade, broken};
 use crate::account::{Account, AccountRole, Ban, Email, Identifier, Username};
+use crate::audit::{Fact, Occasion};
 use crate::secret::SecretHash;
 
-/// Users in a database. Profiles and server credentials are ports of their own on the same tables.
+/// Users in a database. Profiles, server credentials and the outbox are ports of their own beside them.
 #[derive(Clone)]
 pub struct SqlAccounts {
     pub(super) database: Database,
     /// The look-ups of every sign-in and refresh, on Postgres.
     lookups: Option<AccountLookups>,
+    /// Told after each commit that wrote into the outbox.
+    pub(super) written: Arc<Notify>,
 }
 
 impl SqlAccounts {
@@ -27,7 +34,7 @@ impl SqlAccounts {
             // SQLite has one connection and no round trips.
             Database::Sqlite(_) => None,
         };
-        Self { database, lookups }
+        Self { database, lookups, written: Arc::default() }
     }
 }
 
@@ -44,7 +51,7 @@ macro_rules! select_where {
     };
 }
 
-const INSERT: &str = concat!(
+pub(super) const INSERT: &str = concat!(
     "INSERT INTO users (id, username, username_key, email, email_key, password_hash, registration_id, created_ms) ",
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING ",
     columns!()
@@ -53,17 +60,18 @@ const INSERT: &str = concat!(
 /// Binds a new account's values in the order of [`INSERT`].
 macro_rules! insert {
     ($new:expr) => {
-        sqlx::query_as::<_, AccountRow>(INSERT)
+        sqlx::query_as::<_, super::accounts_sql::AccountRow>(super::accounts_sql::INSERT)
             .bind($new.id)
             .bind($new.username.as_str())
             .bind($new.username.key())
-            .bind($new.email.as_ref().map(Email::as_str))
-            .bind($new.email.as_ref().map(Email::key))
+            .bind($new.email.as_ref().map(crate::account::Email::as_str))
+            .bind($new.email.as_ref().map(crate::account::Email::key))
             .bind($new.password_hash.as_deref())
             .bind($new.registration_id)
             .bind(to_millis($new.created_at))
     };
 }
+pub(super) use insert;
 
 /// A row of [`columns`].
 #[derive(Clone, FromRow)]
@@ -88,11 +96,7 @@ impl TryFrom<AccountRow> for Account {
             username: Username::from_store(row.username),
             email: row.email.map(Email::from_store),
             password_hash: row.password_hash,
-            role: match row.role.as_str() {
-                "player" => AccountRole::Player,
-                "admin" => AccountRole::Admin,
-                other => return Err(broken(format!("the role {other:?}"))),
-            },
+            role: role_from_store(&row.role)?,
             epoch: row.epoch,
             ban: row.ban_reason.map(|reason| Ban { reason, until: row.ban_until_ms.map(from_millis) }),
             created_at: from_millis(row.created_ms),
@@ -102,24 +106,28 @@ impl TryFrom<AccountRow> for Account {
 
 #[async_trait]
 impl AccountStore for SqlAccounts {
-    async fn create(&self, new: &NewAccount) -> Result<Account, ClaimError> {
-        let row = on!(self.database, pool => insert!(new).fetch_one(pool).await);
-        Ok(Account::try_from(row.map_err(claim_error)?)?)
-    }
-
-    async fn create_guest(&self, new: &NewAccount, device: &SecretHash) -> Result<(Account, bool), ClaimError> {
-        const CLAIM: &str = "INSERT INTO device_identities (secret_hash, user_id, created_ms) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-        on!(self.database, pool => {
+    async fn create(&self, new: &NewAccount, occasion: &Occasion) -> Result<Account, ClaimError> {
+        let row = on!(self.database, pool => {
             let mut transaction = pool.begin().await.map_err(StoreError::from)?;
             let row = insert!(new).fetch_one(&mut *transaction).await.map_err(claim_error)?;
-            let claim = sqlx::query(CLAIM).bind(&device.as_bytes()[..]).bind(new.id).bind(to_millis(new.created_at));
-            let claimed = claim.execute(&mut *transaction).await.map_err(StoreError::from)?.rows_affected() == 1;
-            if claimed {
-                transaction.commit().await.map_err(StoreError::from)?;
-                return Ok((row.try_into()?, true));
-            }
-            transaction.rollback().await.map_err(StoreError::from)?;
+            record!(self, transaction, occasion, new.registered()).map_err(StoreError::from)?;
+            transaction.commit().await.map_err(StoreError::from)?;
+            row
         });
+        self.written.notify_one();
+        Ok(row.try_into()?)
+    }
+
+    async fn create_guest(
+        &self,
+        new: &NewAccount,
+        device: &SecretHash,
+        occasion: &Occasion,
+    ) -> Result<(Account, bool), ClaimError> {
+        if let Some(row) = self.insert_guest(new, device, occasion).await? {
+            self.written.notify_one();
+            return Ok((row.try_into()?, true));
+        }
         let account = self.account_by_device(device).await?;
         let deleted = || StoreError::Unavailable("the device's account was deleted at the same time".into());
         Ok((account.ok_or_else(deleted)?, false))
@@ -157,33 +165,55 @@ impl AccountStore for SqlAccounts {
         found(on!(self.database, pool => sqlx::query_as(BY_REGISTRATION).bind(registration).fetch_optional(pool).await))
     }
 
-    async fn upgrade_guest(&self, id: Uuid, upgrade: &Upgrade) -> Result<Option<Account>, ClaimError> {
+    async fn upgrade_guest(
+        &self,
+        id: Uuid,
+        upgrade: &Upgrade,
+        occasion: &Occasion,
+    ) -> Result<Option<Account>, ClaimError> {
         const UPGRADE: &str = concat!(
             "UPDATE users SET username = $2, username_key = $3, email = $4, email_key = $5, password_hash = $6 ",
             "WHERE id = $1 AND password_hash IS NULL RETURNING ",
             columns!()
         );
-        let row: Result<Option<AccountRow>, _> = on!(self.database, pool => {
-            sqlx::query_as(UPGRADE)
+        let row: AccountRow = on!(self.database, pool => {
+            let mut transaction = pool.begin().await.map_err(StoreError::from)?;
+            let upgraded = sqlx::query_as(UPGRADE)
                 .bind(id)
                 .bind(upgrade.username.as_str())
                 .bind(upgrade.username.key())
                 .bind(upgrade.email.as_str())
                 .bind(upgrade.email.key())
                 .bind(&upgrade.password_hash)
-                .fetch_optional(pool)
-                .await
+                .fetch_optional(&mut *transaction)
+                .await;
+            let Some(row) = upgraded.map_err(claim_error)? else { return Ok(None) };
+            record!(self, transaction, occasion, Fact::GuestUpgraded { user: id }).map_err(StoreError::from)?;
+            transaction.commit().await.map_err(StoreError::from)?;
+            row
         });
-        Ok(row.map_err(claim_error)?.map(Account::try_from).transpose()?)
+        self.written.notify_one();
+        Ok(Some(row.try_into()?))
     }
 
-    async fn change_password(&self, id: Uuid, old: &str, new: &str) -> Result<Option<i64>, StoreError> {
+    async fn change_password(
+        &self,
+        id: Uuid,
+        change: &PasswordChange,
+        occasion: &Occasion,
+    ) -> Result<Option<i64>, StoreError> {
         const CHANGE: &str = "UPDATE users SET password_hash = $3, epoch = epoch + 1 \
              WHERE id = $1 AND password_hash = $2 RETURNING epoch";
         let epoch = on!(self.database, pool => {
-            sqlx::query_scalar(CHANGE).bind(id).bind(old).bind(new).fetch_optional(pool).await
+            let mut transaction = pool.begin().await?;
+            let changed = sqlx::query_scalar(CHANGE).bind(id).bind(&change.old).bind(&change.new);
+            let Some(epoch) = changed.fetch_optional(&mut *transaction).await? else { return Ok(None) };
+            record!(self, transaction, occasion, Fact::PasswordChanged { user: id, session: change.session })?;
+            transaction.commit().await?;
+            epoch
         });
-        Ok(epoch?)
+        self.written.notify_one();
+        Ok(Some(epoch))
     }
 
     async fn rehash_password(&self, id: Uuid, old: &str, new: &str) -> Result<(), StoreError> {
@@ -192,39 +222,95 @@ impl AccountStore for SqlAccounts {
         Ok(())
     }
 
-    async fn delete(&self, id: Uuid) -> Result<bool, StoreError> {
+    async fn delete(&self, id: Uuid, occasion: &Occasion) -> Result<bool, StoreError> {
         const DELETE: &str = "DELETE FROM users WHERE id = $1";
-        let deleted = on!(self.database, pool => {
-            sqlx::query(DELETE).bind(id).execute(pool).await.map(|done| done.rows_affected())
+        on!(self.database, pool => {
+            let mut transaction = pool.begin().await?;
+            if sqlx::query(DELETE).bind(id).execute(&mut *transaction).await?.rows_affected() == 0 {
+                return Ok(false);
+            }
+            record!(self, transaction, occasion, Fact::Deleted { user: id })?;
+            transaction.commit().await?;
         });
-        Ok(deleted? > 0)
+        self.written.notify_one();
+        Ok(true)
     }
 
-    async fn set_ban(&self, id: Uuid, ban: Option<&Ban>) -> Result<Option<i64>, StoreError> {
-        const SET: &str = "UPDATE users SET ban_reason = $2, ban_until_ms = $3, epoch = epoch + $4 \
-             WHERE id = $1 RETURNING epoch";
-        let reason = ban.map(|ban| ban.reason.as_str());
-        let until = ban.and_then(|ban| ban.until).map(to_millis);
-        let epoch = on!(self.database, pool => {
-            sqlx::query_scalar(SET)
-                .bind(id)
-                .bind(reason)
-                .bind(until)
-                .bind(i64::from(ban.is_some()))
-                .fetch_optional(pool)
-                .await
-        });
-        Ok(epoch?)
-    }
-
-    async fn set_role(&self, id: Uuid, role: AccountRole) -> Result<Option<i64>, StoreError> {
-        const SET: &str = "UPDATE users SET role = $2, epoch = epoch + 1 WHERE id = $1 RETURNING epoch";
-        let role = match role {
-            AccountRole::Player => "player",
-            AccountRole::Admin => "admin",
+    async fn set_ban(
+        &self,
+        id: Uuid,
+        ban: Option<&Ban>,
+        actor: Uuid,
+        occasion: &Occasion,
+    ) -> Result<Option<i64>, StoreError> {
+        const SET: &str = "UPDATE users SET ban_reason = $2, ban_until_ms = $3, epoch = epoch + $4 WHERE id = $1 \
+             AND (ban_reason IS DISTINCT FROM $2 OR ban_until_ms IS DISTINCT FROM $3) RETURNING epoch";
+        const UNCHANGED: &str = "SELECT epoch FROM users WHERE id = $1";
+        let until = ban.and_then(|ban| ban.until);
+        let fact = match ban {
+            Some(_) => Fact::Banned { user: id, actor, until },
+            None => Fact::Unbanned { user: id, actor },
         };
-        let epoch = on!(self.database, pool => sqlx::query_scalar(SET).bind(id).bind(role).fetch_optional(pool).await);
-        Ok(epoch?)
+        let epoch = on!(self.database, pool => {
+            let mut transaction = pool.begin().await?;
+            let set = sqlx::query_scalar(SET)
+                .bind(id)
+                .bind(ban.map(|ban| ban.reason.as_str()))
+                .bind(until.map(to_millis))
+                .bind(i64::from(ban.is_some()));
+            let Some(epoch) = set.fetch_optional(&mut *transaction).await? else {
+                return Ok(sqlx::query_scalar(UNCHANGED).bind(id).fetch_optional(&mut *transaction).await?);
+            };
+            record!(self, transaction, occasion, fact)?;
+            transaction.commit().await?;
+            epoch
+        });
+        self.written.notify_one();
+        Ok(Some(epoch))
+    }
+
+    async fn set_role(
+        &self,
+        id: Uuid,
+        role: AccountRole,
+        actor: Uuid,
+        occasion: &Occasion,
+    ) -> Result<Option<i64>, StoreError> {
+        // Locks the row, in the words of both databases, so that the role read is the one replaced.
+        const LOCK: &str = "UPDATE users SET epoch = epoch WHERE id = $1 RETURNING role, epoch";
+        const SET: &str = "UPDATE users SET role = $2, epoch = epoch + 1 WHERE id = $1 RETURNING epoch";
+        let epoch = on!(self.database, pool => {
+            let mut transaction = pool.begin().await?;
+            let locked: Option<(String, i64)> =
+                sqlx::query_as(LOCK).bind(id).fetch_optional(&mut *transaction).await?;
+            let Some((old, epoch)) = locked else { return Ok(None) };
+            let old = role_from_store(&old)?;
+            if old == role {
+                return Ok(Some(epoch));
+            }
+            let set = sqlx::query_scalar(SET).bind(id).bind(role_to_store(role));
+            let epoch = set.fetch_one(&mut *transaction).await?;
+            record!(self, transaction, occasion, Fact::RoleChanged { user: id, actor, old, new: role })?;
+            transaction.commit().await?;
+            epoch
+        });
+        self.written.notify_one();
+        Ok(Some(epoch))
+    }
+}
+
+fn role_to_store(role: AccountRole) -> &'static str {
+    match role {
+        AccountRole::Player => "player",
+        AccountRole::Admin => "admin",
+    }
+}
+
+fn role_from_store(text: &str) -> Result<AccountRole, StoreError> {
+    match text {
+        "player" => Ok(AccountRole::Player),
+        "admin" => Ok(AccountRole::Admin),
+        other => Err(broken(format!("the role {other:?}"))),
     }
 }
 
@@ -232,7 +318,7 @@ fn found(row: Result<Option<AccountRow>, sqlx::Error>) -> Result<Option<Account>
     row?.map(Account::try_from).transpose()
 }
 
-fn claim_error(error: sqlx::Error) -> ClaimError {
+pub(super) fn claim_error(error: sqlx::Error) -> ClaimError {
     let taken = |column| violates_unique(&error, "users", column);
     if taken("username_key") {
         ClaimError::UsernameTaken

@@ -5,7 +5,9 @@ use pkg_db::{from_millis, on, to_millis};
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use super::audit_outbox_sql::record;
 use super::{ServerCredentialStore, SqlAccounts, StoreError, broken};
+use crate::audit::{Fact, Occasion};
 use crate::secret::SecretHash;
 use crate::server_credential::{ServerCredential, ServerName};
 
@@ -29,22 +31,31 @@ impl ServerCredentialStore for SqlAccounts {
         new: &ServerCredential,
         secret: &SecretHash,
         most: usize,
+        actor: Uuid,
+        occasion: &Occasion,
     ) -> Result<bool, StoreError> {
         // Two calls at once may both see room for the last one: the limit guards memory, not a count.
         const ADD: &str = "INSERT INTO server_credentials (id, name, secret_hash, created_ms) \
              SELECT $1, $2, $3, $4 WHERE (SELECT COUNT(*) FROM server_credentials) < $5";
-        let added = on!(self.database, pool => {
-            sqlx::query(ADD)
+        on!(self.database, pool => {
+            let mut transaction = pool.begin().await?;
+            let added = sqlx::query(ADD)
                 .bind(new.id)
                 .bind(new.name.as_str())
                 .bind(&secret.as_bytes()[..])
                 .bind(to_millis(new.created_at))
                 .bind(i64::try_from(most).unwrap_or(i64::MAX))
-                .execute(pool)
-                .await
-                .map(|done| done.rows_affected())
+                .execute(&mut *transaction)
+                .await?
+                .rows_affected();
+            if added == 0 {
+                return Ok(false);
+            }
+            record!(self, transaction, occasion, Fact::ServerCredentialCreated { credential: new.id, actor })?;
+            transaction.commit().await?;
         });
-        Ok(added? == 1)
+        self.written.notify_one();
+        Ok(true)
     }
 
     async fn credentials(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<ServerCredential>, StoreError> {
@@ -64,11 +75,17 @@ impl ServerCredentialStore for SqlAccounts {
         hash.map(SecretHash::try_from).transpose().map_err(|_| broken("a hash of the wrong length".to_owned()))
     }
 
-    async fn delete_credential(&self, id: Uuid) -> Result<bool, StoreError> {
+    async fn delete_credential(&self, id: Uuid, actor: Uuid, occasion: &Occasion) -> Result<bool, StoreError> {
         const DELETE: &str = "DELETE FROM server_credentials WHERE id = $1";
-        let deleted = on!(self.database, pool => {
-            sqlx::query(DELETE).bind(id).execute(pool).await.map(|done| done.rows_affected())
+        on!(self.database, pool => {
+            let mut transaction = pool.begin().await?;
+            if sqlx::query(DELETE).bind(id).execute(&mut *transaction).await?.rows_affected() == 0 {
+                return Ok(false);
+            }
+            record!(self, transaction, occasion, Fact::ServerCredentialDeleted { credential: id, actor })?;
+            transaction.commit().await?;
         });
-        Ok(deleted? > 0)
+        self.written.notify_one();
+        Ok(true)
     }
 }
