@@ -179,8 +179,9 @@ impl Server {
             .into_iter()
             .flat_map(|service| service.tasks.into_iter().map(move |task| (service.name, task)))
             .collect();
-        let drain = self.settings.drain;
-        Ok(Bound { listener, connections, admin, stack, readiness, revocations: self.guard.revocations, tasks, drain })
+        let Settings { lame_duck, drain, .. } = self.settings;
+        let revocations = self.guard.revocations;
+        Ok(Bound { listener, connections, admin, stack, readiness, revocations, tasks, lame_duck, drain })
     }
 
     /// The full names of the mounted gRPC services, each of which is mounted once.
@@ -272,6 +273,7 @@ pub struct Bound {
     readiness: Arc<Readiness>,
     revocations: RevocationWatch,
     tasks: Vec<(&'static str, Task)>,
+    lame_duck: Duration,
     drain: Duration,
 }
 
@@ -286,7 +288,8 @@ impl Bound {
         self.admin.as_ref().map_or_else(|| self.address(), |(listener, _)| listener.local_addr())
     }
 
-    /// Serves until `shutdown` resolves, then drains: not ready at once, no new connections, calls under way finish,
+    /// Serves until `shutdown` resolves, then drains: not ready at once, no new connections after its time as a lame duck,
+    /// calls under way finish,
     /// streams are ended after [`STREAM_GRACE`], background tasks are told to end when all that is done. What takes
     /// longer than the configured drain is cut. Dropped, everything is cut at once.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
@@ -307,11 +310,12 @@ impl Bound {
         });
 
         shutdown.await;
-        tracing::info!(drain_ms = self.drain.as_millis(), "draining");
+        tracing::info!(lame_duck_ms = self.lame_duck.as_millis(), drain_ms = self.drain.as_millis(), "draining");
+        self.readiness.drain().await;
+        tokio::time::sleep(self.lame_duck).await;
         let until = Instant::now() + self.drain;
         self.stack.draining.cancel();
         self.stack.streams.close();
-        self.readiness.drain().await;
         drain_connections(&self.connections, &self.stack.streams, until - self.drain / SHARE_OF_TASKS).await;
         let left = background.end(until).await;
         if let Some(admin) = admin {

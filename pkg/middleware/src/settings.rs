@@ -27,14 +27,17 @@ pub struct Settings {
     pub cors: Cors,
     /// How many proxies of our own add to `X-Forwarded-For` before a request arrives here.
     pub trusted_hops: u8,
-    /// How long a drain may take in all; then connections are cut.
+    /// How long the server serves on after it was told to end, `NOT_SERVING` all the while, so that proxies that ask for
+    /// its health send nothing more before it stops taking connections.
+    pub lame_duck: Duration,
+    /// How long a drain may take in all after that; then connections are cut.
     pub drain: Duration,
     /// What a client may use.
     pub limits: Limits,
 }
 
 impl Settings {
-    /// The defaults: admin on the same port, no reflection, no JSON, no web pages, no proxies, 15 s to drain.
+    /// The defaults: admin on the same port, no reflection, no JSON, no web pages, no proxies, no time as a lame duck, 15 s to drain.
     #[must_use]
     pub fn new(listen: SocketAddr) -> Self {
         Self {
@@ -44,6 +47,7 @@ impl Settings {
             json: false,
             cors: Cors::None,
             trusted_hops: 0,
+            lame_duck: Duration::ZERO,
             drain: Duration::from_secs(15),
             limits: Limits::default(),
         }
@@ -157,8 +161,10 @@ impl Settings {
                 return refuse(setting, "is zero or more than a year");
             }
         }
-        if self.drain > MAX_SPAN {
-            return refuse("drain", "is more than a year");
+        for (setting, span) in [("lame_duck", self.lame_duck), ("drain", self.drain)] {
+            if span > MAX_SPAN {
+                return refuse(setting, "is more than a year");
+            }
         }
         Ok(())
     }

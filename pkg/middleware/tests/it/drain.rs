@@ -48,6 +48,22 @@ async fn calls_finish_streams_are_told_and_then_the_server_ends() {
 }
 
 #[tokio::test]
+async fn a_lame_duck_says_so_and_serves_on_until_its_time_is_over() {
+    let change = |settings: &mut Settings| settings.lame_duck = Duration::from_secs(1);
+    let mut harness = Harness::with(change).await;
+    let mut health = HealthClient::new(harness.channel().await);
+    let mut watched = health.watch(HealthCheckRequest::default()).await.expect("a stream").into_inner();
+
+    harness.shut_down();
+    while watched.message().await.expect("told before it ends").expect("told").status() != ServingStatus::NotServing {}
+    let mut newcomer = harness.client().await;
+    assert!(newcomer.call("Echo", ask(&[])).await.is_ok(), "a new connection is served");
+    assert!(newcomer.open("HoldPublic", ask(&[])).await.is_ok(), "a new stream is served");
+    assert!(harness.ended().await.is_ok());
+    assert!(TcpStream::connect(harness.address).await.is_err());
+}
+
+#[tokio::test]
 async fn a_drain_ends_in_time_whatever_hangs() {
     let mut harness = Harness::with(|settings| settings.drain = Duration::from_millis(300)).await;
     let mut client = harness.client().await;
