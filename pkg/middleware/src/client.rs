@@ -1,5 +1,7 @@
 //! Calls made further, to another service: in process or over a channel.
 
+mod remote;
+
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -18,6 +20,8 @@ use crate::caller::RequestContext;
 use crate::deadline;
 use crate::stack::{X_REQUEST_ID, deadline_exceeded};
 use crate::trace_context::TRACEPARENT;
+
+pub use remote::{CallRefused, RemoteChannel, RemoteError};
 
 /// How long a token of a service is good: no longer than a player's.
 const TOKEN_LIFETIME: Duration = Duration::from_mins(10);

@@ -1,0 +1,178 @@
+//! Accounts that are deleted or banned lose their seats, as the log tells of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pkg_api::log::v1::record;
+use pkg_log::{Entry, Log, Partition, ReadError, Start, Topic};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::sessions::{SessionError, Sessions};
+use crate::store::StoreError;
+
+/// The name of those who share this work.
+const GROUP: &str = "game";
+/// How many records are read in one step.
+const STEP: usize = 500;
+/// The pause before work that failed is begun anew.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// How far the log of accounts was worked on: Postgres or SQLite.
+#[async_trait]
+pub trait AccountPositions: Send + Sync {
+    /// The offset to go on from; `None` before the first record.
+    async fn next_offset(&self, partition: i32) -> Result<Option<i64>, StoreError>;
+
+    /// Notes that all before this offset is done. It never goes back.
+    async fn advance(&self, partition: i32, next_offset: i64) -> Result<(), StoreError>;
+}
+
+/// Why a partition could not be worked on.
+#[derive(Debug, thiserror::Error)]
+enum WorkError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}
+
+/// Who gives up the seats of accounts that are gone.
+#[derive(Clone)]
+pub struct AccountsGone {
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) positions: Arc<dyn AccountPositions>,
+    pub(crate) sessions: Sessions,
+}
+
+impl AccountsGone {
+    /// Runs until it is told to end.
+    pub async fn run(self, shutdown: CancellationToken) {
+        while !shutdown.is_cancelled() {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => {}
+                outcome = self.follow(&shutdown) => {
+                    if let Err(error) = outcome {
+                        let error: &dyn std::error::Error = &error;
+                        tracing::warn!(error, "the log of accounts cannot be followed");
+                    }
+                }
+            }
+            let _ = tokio::time::timeout(AGAIN, shutdown.cancelled()).await;
+        }
+    }
+
+    /// Works on the partitions that fall to this process; ends when the log is closed.
+    async fn follow(&self, shutdown: &CancellationToken) -> Result<(), ReadError> {
+        let mut consumer = self.log.join(Topic::Accounts, GROUP).await?;
+        let workers = TaskTracker::new();
+        let stop = shutdown.child_token();
+        let _stop = stop.clone().drop_guard();
+        while let Some(partition) = consumer.next_partition().await {
+            let (this, stop) = (self.clone(), stop.clone());
+            workers.spawn(stop.run_until_cancelled_owned(async move { this.work(partition).await }));
+        }
+        Ok(())
+    }
+
+    async fn work(&self, mut partition: Partition) {
+        let Err(error) = self.try_work(&mut partition).await else { return };
+        report(partition.number(), &error);
+        // Dropped after a pause, it is offered again.
+        tokio::time::sleep(AGAIN).await;
+    }
+
+    async fn try_work(&self, partition: &mut Partition) -> Result<(), WorkError> {
+        let number = partition.number();
+        let range = self.log.range(Topic::Accounts, number).await?;
+        let next = self.positions.next_offset(number).await?;
+        // What was not read in time is past: accounts older than the records have no seats any more.
+        let start = next.map_or(range.first, |next| next.clamp(range.first, range.end));
+        partition.begin(Start::At(start)).await?;
+        while let Some(entries) = partition.next(STEP).await? {
+            for player in entries.iter().filter_map(gone) {
+                self.sessions.lose_account(player).await?;
+            }
+            if let Some(last) = entries.last() {
+                self.positions.advance(number, last.position.offset + 1).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn report(partition: i32, error: &WorkError) {
+    tracing::warn!(
+        partition,
+        error = error as &dyn std::error::Error,
+        "accounts that are gone keep their seats for now"
+    );
+}
+
+/// Whose account is gone by a record.
+fn gone(entry: &Entry) -> Option<Uuid> {
+    let user = match entry.record.as_ref().ok()?.event.as_ref()? {
+        record::Event::AccountDeleted(deleted) => &deleted.user_id,
+        record::Event::UserBanned(banned) => &banned.user_id,
+        _ => return None,
+    };
+    Uuid::try_parse(user).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use pkg_ambient::Ambient;
+    use pkg_api::log::v1::{AccountDeleted, Record, UserBanned};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::sessions::testing::{GAME, World, creation, player};
+    use crate::store::SqlAccountPositions;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    async fn append(world: &World, user: Uuid, event: record::Event) {
+        let record = Record {
+            record_id: Ambient::system().id().to_string(),
+            key: user.to_string(),
+            event: Some(event),
+            ..Record::default()
+        };
+        world.log.append(Topic::Accounts, &record, LIMIT).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn accounts_that_are_gone_lose_their_seats() {
+        let world = World::memory(crate::sessions::testing::rules()).await;
+        let gone = AccountsGone {
+            log: Arc::new(world.log.clone()),
+            positions: Arc::new(SqlAccountPositions::new((*world.database).clone())),
+            sessions: world.sessions.clone(),
+        };
+        let shutdown = CancellationToken::new();
+        let running = tokio::spawn(gone.run(shutdown.clone()));
+        let session = world.sessions.create(creation(), player(1)).await.unwrap().session;
+        assert_eq!(session.game, GAME);
+        for number in [2, 3] {
+            world.sessions.join(session.id, player(number).id(), None, None, player(number)).await.unwrap();
+        }
+        let (deleted, banned) = (player(1).id(), player(2).id());
+        append(&world, deleted, record::Event::AccountDeleted(AccountDeleted { user_id: deleted.to_string() })).await;
+        let ban = UserBanned { user_id: banned.to_string(), ..UserBanned::default() };
+        append(&world, banned, record::Event::UserBanned(ban)).await;
+        let alone = async {
+            while world.load(session.id).await.seats.len() > 1 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(LIMIT, alone).await.expect("the seats are given up");
+        assert_eq!(world.load(session.id).await.owner, Some(player(3).id()));
+        shutdown.cancel();
+        timeout(LIMIT, running).await.expect("it ends").unwrap();
+    }
+}

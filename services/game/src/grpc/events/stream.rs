@@ -1,0 +1,133 @@
+//! The answer of an open stream, as the connection takes it: only when the client has room for more.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::Frame;
+use pkg_api::events::v1::connect_events_response::Message;
+use pkg_api::game::v1::{GoAway, GoAwayReason, Heartbeat};
+use pkg_middleware::RequestContext;
+use tokio::time::{Instant, Sleep, sleep};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+use tonic::Status;
+
+use super::EventParts;
+use super::client::Client;
+use crate::subscription::{Outgoing, Subscription, frame};
+use crate::timestamps::timestamp;
+
+/// How long a stream says nothing at most.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Clients that are sent away come back spread over this time.
+const COME_BACK_WITHIN: Duration = Duration::from_secs(2);
+
+/// An open stream.
+pub(super) struct EventStream {
+    parts: Arc<EventParts>,
+    subscription: Subscription,
+    /// The other direction, where there is one.
+    client: Option<Client>,
+    out: Outgoing,
+    /// How it ends, once it does: after what is still to be sent.
+    end: Option<Status>,
+    is_over: bool,
+    draining: Pin<Box<WaitForCancellationFutureOwned>>,
+    heartbeat: Pin<Box<Sleep>>,
+    sent_at: Instant,
+}
+
+impl EventStream {
+    pub(super) fn new(
+        parts: Arc<EventParts>,
+        subscription: Subscription,
+        first: Outgoing,
+        client: Option<Client>,
+        context: &RequestContext,
+    ) -> Self {
+        Self {
+            parts,
+            subscription,
+            client,
+            out: first,
+            end: None,
+            is_over: false,
+            draining: Box::pin(context.draining().clone().cancelled_owned()),
+            heartbeat: Box::pin(sleep(HEARTBEAT)),
+            sent_at: Instant::now(),
+        }
+    }
+
+    /// Fills what is to be sent. The error is how the stream ends.
+    fn poll_out(&mut self, cx: &mut Context<'_>) -> Result<(), Status> {
+        loop {
+            if let Some(client) = &mut self.client {
+                client.poll(cx, &mut self.subscription, &mut self.out)?;
+            }
+            let was_busy = self.subscription.is_busy();
+            if let Poll::Ready(Err(error)) = self.subscription.poll(cx, &mut self.out) {
+                return Err(error.into());
+            }
+            // Whoever waited for the subscription has its turn.
+            if !was_busy || self.subscription.is_busy() {
+                break;
+            }
+        }
+        if self.draining.as_mut().poll(cx).is_ready() {
+            self.parts.subscriptions.leases.leave();
+            self.out.push(frame(Message::GoAway(self.go_away())));
+            return Err(Status::ok(""));
+        }
+        self.poll_heartbeat(cx);
+        Ok(())
+    }
+
+    fn poll_heartbeat(&mut self, cx: &mut Context<'_>) {
+        while self.out.is_empty() && self.heartbeat.as_mut().poll(cx).is_ready() {
+            let (due, now) = (self.sent_at + HEARTBEAT, Instant::now());
+            if due <= now {
+                let server_time = Some(timestamp(self.parts.ambient.now()));
+                self.out.push(frame(Message::Heartbeat(Heartbeat { server_time })));
+            }
+            // Every message is a sign of life; the timer is not moved for each of them.
+            self.heartbeat.as_mut().reset(if due <= now { now + HEARTBEAT } else { due });
+        }
+    }
+
+    fn go_away(&self) -> GoAway {
+        let random = u16::from_le_bytes(self.parts.ambient.random());
+        let delay = COME_BACK_WITHIN.mul_f64(f64::from(random) / f64::from(u16::MAX));
+        GoAway { reason: GoAwayReason::Drain.into(), retry_delay: prost_types::Duration::try_from(delay).ok() }
+    }
+}
+
+impl http_body::Body for EventStream {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = self.get_mut();
+        if this.is_over {
+            return Poll::Ready(None);
+        }
+        if this.end.is_none() && !this.out.is_full() {
+            this.end = this.poll_out(cx).err();
+        }
+        if let Some(bytes) = this.out.take() {
+            this.sent_at = Instant::now();
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        let Some(status) = this.end.take() else { return Poll::Pending };
+        this.is_over = true;
+        let mut trailers = HeaderMap::new();
+        status.add_header(&mut trailers)?;
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_over
+    }
+}

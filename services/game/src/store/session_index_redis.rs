@@ -1,0 +1,213 @@
+//! What leads to sessions, in Redis: each index is one key of its own.
+//!
+//! The members of the sorted sets begin with the time of creation and have all one score, so that they are in the order of
+//! [`SessionPlace`] and a page begins exactly where the last one ended.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fred::interfaces::KeysInterface;
+use fred::types::{Expiration, SetOptions};
+use futures::future::join_all;
+use pkg_db::{from_millis, to_millis};
+use pkg_redis::{RedisError, Script};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::StoreError;
+use super::sessions::{Due, SessionIndex, SessionPlace};
+use super::sessions_redis::{RedisSessions, unexpected};
+use crate::session::JoinCode;
+
+static RESERVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("session_reserve.lua")));
+static CLAIM_DUE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("session_due.lua")));
+static RESCHEDULE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("session_reschedule.lua")));
+static RELEASE_CODE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("session_uncode.lua")));
+static NEWEST: LazyLock<Script> =
+    LazyLock::new(|| Script::new("return redis.call('ZREVRANGEBYLEX', KEYS[1], ARGV[1], '-', 'LIMIT', 0, ARGV[2])"));
+static ADD: LazyLock<Script> = LazyLock::new(|| Script::new("return redis.call('ZADD', KEYS[1], 0, ARGV[1])"));
+static REMOVE: LazyLock<Script> = LazyLock::new(|| Script::new("return redis.call('ZREM', KEYS[1], ARGV[1])"));
+/// A member that is there keeps the earlier time; one that is not is added.
+static SCHEDULE: LazyLock<Script> =
+    LazyLock::new(|| Script::new("return redis.call('ZADD', KEYS[1], 'LT', ARGV[2], ARGV[1])"));
+/// With the member, how many are kept, and for how long (ms).
+static NOTE_PLAYER: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "redis.call('ZADD', KEYS[1], 0, ARGV[1])
+         redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -ARGV[2] - 1)
+         return redis.call('PEXPIRE', KEYS[1], ARGV[3])",
+    )
+});
+
+/// Over how many keys the schedule is spread.
+const SCHEDULES: u128 = 16;
+/// How many sessions of one player are remembered.
+const SESSIONS_OF_PLAYER: usize = 1_000;
+/// For how long, after the last one was noted: longer than any session lasts.
+const PLAYER_MEMORY: Duration = Duration::from_hours(15 * 24);
+
+impl RedisSessions {
+    fn running(&self, game: Uuid) -> String {
+        self.redis.key(&["game", "running", &game.to_string()])
+    }
+
+    fn open(&self, game: Uuid) -> String {
+        self.redis.key(&["game", "open", &game.to_string()])
+    }
+
+    fn player(&self, player: Uuid) -> String {
+        self.redis.key(&["game", "player", &player.to_string()])
+    }
+
+    fn code(&self, game: Uuid, code: &JoinCode) -> String {
+        self.redis.key(&["game", "code", &game.to_string(), code.as_str()])
+    }
+
+    fn schedule_key(&self, shard: u128) -> String {
+        self.redis.key(&["game", "due", &shard.to_string()])
+    }
+
+    fn schedule_of(&self, session: Uuid) -> String {
+        self.schedule_key(session.as_u128() % SCHEDULES)
+    }
+
+    async fn change(&self, script: &Script, key: String, arguments: Vec<String>) -> Result<(), StoreError> {
+        let _: i64 = script.run(&self.redis, vec![key], arguments).await?;
+        Ok(())
+    }
+
+    async fn newest(
+        &self,
+        key: String,
+        after: Option<SessionPlace>,
+        limit: usize,
+    ) -> Result<Vec<SessionPlace>, StoreError> {
+        let from = after.map_or_else(|| "+".to_owned(), |place| format!("({}", written(place)));
+        let members: Vec<String> = NEWEST.run(&self.redis, vec![key], vec![from, limit.to_string()]).await?;
+        members.iter().map(|member| read(member)).collect()
+    }
+}
+
+/// As a member of a sorted set.
+fn written(place: SessionPlace) -> String {
+    format!("{:016x}/{}", place.created_ms, place.session)
+}
+
+fn read(member: &str) -> Result<SessionPlace, StoreError> {
+    let read = || {
+        let (created, session) = member.split_once('/')?;
+        Some(SessionPlace {
+            created_ms: i64::from_str_radix(created, 16).ok()?,
+            session: Uuid::try_parse(session).ok()?,
+        })
+    };
+    read().ok_or_else(|| unexpected("a member of an index that is none"))
+}
+
+fn scheduled(game: Uuid, place: SessionPlace) -> String {
+    format!("{game}/{}", written(place))
+}
+
+#[async_trait]
+impl SessionIndex for RedisSessions {
+    async fn reserve(&self, game: Uuid, place: SessionPlace, most: usize) -> Result<bool, StoreError> {
+        let arguments = vec![written(place), most.to_string()];
+        let is_in: i64 = RESERVE.run(&self.redis, vec![self.running(game)], arguments).await?;
+        Ok(is_in == 1)
+    }
+
+    async fn release(&self, game: Uuid, place: SessionPlace) -> Result<(), StoreError> {
+        self.change(&REMOVE, self.running(game), vec![written(place)]).await
+    }
+
+    async fn list(&self, game: Uuid, place: SessionPlace, open: bool) -> Result<(), StoreError> {
+        self.change(if open { &ADD } else { &REMOVE }, self.open(game), vec![written(place)]).await
+    }
+
+    async fn open_sessions(
+        &self,
+        game: Uuid,
+        after: Option<SessionPlace>,
+        limit: usize,
+    ) -> Result<Vec<SessionPlace>, StoreError> {
+        self.newest(self.open(game), after, limit).await
+    }
+
+    async fn note_player(&self, player: Uuid, place: SessionPlace) -> Result<(), StoreError> {
+        let (kept, memory) = (SESSIONS_OF_PLAYER.to_string(), PLAYER_MEMORY.as_millis().to_string());
+        self.change(&NOTE_PLAYER, self.player(player), vec![written(place), kept, memory]).await
+    }
+
+    async fn forget_player(&self, player: Uuid, place: SessionPlace) -> Result<(), StoreError> {
+        self.change(&REMOVE, self.player(player), vec![written(place)]).await
+    }
+
+    async fn sessions_of(
+        &self,
+        player: Uuid,
+        after: Option<SessionPlace>,
+        limit: usize,
+    ) -> Result<Vec<SessionPlace>, StoreError> {
+        self.newest(self.player(player), after, limit).await
+    }
+
+    async fn claim_code(
+        &self,
+        game: Uuid,
+        code: &JoinCode,
+        session: Uuid,
+        until: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let until = Some(Expiration::PXAT(to_millis(until)));
+        let (client, key) = (self.redis.client()?, self.code(game, code));
+        let set: Option<String> =
+            client.set(key, session.to_string(), until, Some(SetOptions::NX), false).await.map_err(RedisError::from)?;
+        Ok(set.is_some())
+    }
+
+    async fn release_code(&self, game: Uuid, code: &JoinCode, session: Uuid) -> Result<(), StoreError> {
+        self.change(&RELEASE_CODE, self.code(game, code), vec![session.to_string()]).await
+    }
+
+    async fn session_by_code(&self, game: Uuid, code: &JoinCode) -> Result<Option<Uuid>, StoreError> {
+        let found: Option<String> = self.redis.client()?.get(self.code(game, code)).await.map_err(RedisError::from)?;
+        let read = |text: String| Uuid::try_parse(&text).map_err(|_| unexpected("a join code of no session"));
+        found.map(read).transpose()
+    }
+
+    async fn schedule(&self, game: Uuid, place: SessionPlace, at: OffsetDateTime) -> Result<(), StoreError> {
+        let arguments = vec![scheduled(game, place), to_millis(at).to_string()];
+        self.change(&SCHEDULE, self.schedule_of(place.session), arguments).await
+    }
+
+    async fn claim_due(
+        &self,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+        limit: usize,
+    ) -> Result<Vec<Due>, StoreError> {
+        let each = limit.div_ceil(usize::try_from(SCHEDULES).unwrap_or(1)).to_string();
+        let claims = (0..SCHEDULES).map(async |shard| {
+            let arguments = vec![to_millis(now).to_string(), to_millis(until).to_string(), each.clone()];
+            CLAIM_DUE.run::<Vec<String>, _, _>(&self.redis, vec![self.schedule_key(shard)], arguments).await
+        });
+        let mut due = Vec::new();
+        for members in join_all(claims).await {
+            for member in members? {
+                let (game, place) = member.split_once('/').ok_or_else(|| unexpected("a schedule of nothing"))?;
+                let game = Uuid::try_parse(game).map_err(|_| unexpected("a schedule of no game"))?;
+                let place = read(place)?;
+                let claimed_until = from_millis(to_millis(until));
+                due.push(Due { session: place.session, place, game, claimed_until });
+            }
+        }
+        Ok(due)
+    }
+
+    async fn reschedule(&self, due: &Due, at: Option<OffsetDateTime>) -> Result<(), StoreError> {
+        let at = at.map_or(String::new(), |at| to_millis(at).to_string());
+        let arguments = vec![scheduled(due.game, due.place), to_millis(due.claimed_until).to_string(), at];
+        self.change(&RESCHEDULE, self.schedule_of(due.session), arguments).await
+    }
+}

@@ -1,0 +1,267 @@
+//! Sessions in Redis. What belongs to one session lies in the slot of its topic, so that a script changes it and tells of
+//! it in one step:
+//!
+//! - `session`: a hash of the revision, the body as JSON, whether it goes on, and where its topic is;
+//! - `connections`: a sorted set of `user/stream`, by the end of the lease;
+//! - `entities` and `entity_ids`: see [`super::entities_redis`].
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use fred::types::Value;
+use futures::future::join_all;
+use pkg_batching::{Batcher, MAX_BATCH};
+use pkg_bus::{Cursor, PUBLISH_LUA, Publication, RedisBus, Topic};
+use pkg_db::{from_millis, to_millis};
+use pkg_redis::{Redis, RedisError, Script};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::sessions::{Commit, Committed, Connected, Lease, Loaded, SessionStore};
+use super::{StoreError, shared};
+use crate::session::Session;
+use crate::sessions::topic;
+
+static LOAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("session_load.lua")));
+static COMMIT: LazyLock<Script> =
+    LazyLock::new(|| Script::with_library(PUBLISH_LUA, include_str!("session_commit.lua")));
+static CONNECT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("session_connect.lua")));
+/// Those that end now have ended.
+static CONNECTED: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])
+         return redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')",
+    )
+});
+static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("session_renew.lua")));
+
+/// How many sessions one script loads at most: a body has up to 200 KiB.
+const LOADED_AT_ONCE: usize = 32;
+
+/// The real store of sessions and of what leads to them.
+#[derive(Clone)]
+pub struct RedisSessions {
+    pub(super) redis: Redis,
+    pub(super) bus: Arc<RedisBus>,
+    loads: Batcher<Uuid, Result<Option<Loaded>, StoreError>>,
+}
+
+impl RedisSessions {
+    /// The sessions under the prefix of this connection, whose topics are on this bus. To be called on a runtime.
+    #[must_use]
+    pub fn new(redis: Redis, bus: Arc<RedisBus>) -> Self {
+        let loading = redis.clone();
+        let loads = Batcher::spawn(move |ids: Vec<Uuid>| {
+            let redis = loading.clone();
+            async move { load(&redis, &ids).await }
+        });
+        Self { redis, bus, loads }
+    }
+
+    pub(super) fn key(&self, session: Uuid, name: &str) -> String {
+        key(&self.redis, session, name)
+    }
+}
+
+pub(super) fn key(redis: &Redis, session: Uuid, name: &str) -> String {
+    redis.key_in_slot(topic(session).as_str(), &["session", name])
+}
+
+fn member(lease: &Lease) -> String {
+    format!("{}/{}", lease.user, lease.stream)
+}
+
+#[async_trait]
+impl SessionStore for RedisSessions {
+    async fn load(&self, id: Uuid) -> Result<Option<Loaded>, StoreError> {
+        self.loads.call(id).await?
+    }
+
+    async fn load_many(&self, ids: &[Uuid]) -> Result<Vec<Option<Loaded>>, StoreError> {
+        load(&self.redis, ids).await.into_iter().collect()
+    }
+
+    async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError> {
+        let session = &commit.session;
+        let topic: Topic = topic(session.id);
+        let tells = !commit.events.is_empty() || commit.ends_topic;
+        let publication = self.bus.publication(&topic, &commit.events)?;
+        let publication = if commit.ends_topic { publication.and_end() } else { publication };
+        let names = ["session", "connections", "entities", "entity_ids"].map(|name| self.key(session.id, name));
+        let keys: Vec<String> = names.into_iter().chain(publication.keys()).collect();
+        let body = serde_json::to_vec(session).map_err(|error| StoreError::Broken(error.into()))?;
+        let mut arguments = vec![
+            Value::from(commit.revision.to_string()),
+            Value::from(Bytes::from(body)),
+            Value::from(to_millis(session.keep_until()).to_string()),
+            flag(!session.is_over()),
+            flag(commit.drops_content),
+            flag(tells),
+        ];
+        arguments.extend(publication.arguments());
+        let answer: Value = COMMIT.run(&self.redis, keys, arguments).await?;
+        let mut answer = parts(answer)?.into_iter();
+        match answer.next().and_then(|outcome| outcome.as_i64()) {
+            Some(0) => Ok(Committed::Conflict),
+            Some(1) if tells => {
+                let published = Publication::published(answer.next().unwrap_or(Value::Null))?;
+                let cursor = |event: Option<&pkg_bus::Published>| event.and_then(|event| event.cursor);
+                Ok(Committed::Done { first: cursor(published.first()), last: cursor(published.last()) })
+            }
+            Some(1) => Ok(Committed::Done { first: None, last: None }),
+            _ => Err(unexpected("the topic of a session has ended before it")),
+        }
+    }
+
+    async fn connect(&self, lease: &Lease, until: OffsetDateTime) -> Result<bool, StoreError> {
+        let keys = vec![self.key(lease.session, "session"), self.key(lease.session, "connections")];
+        let arguments = vec![member(lease), to_millis(until).to_string()];
+        let is_there: i64 = CONNECT.run(&self.redis, keys, arguments).await?;
+        Ok(is_there == 1)
+    }
+
+    async fn disconnect(&self, lease: &Lease) -> Result<(), StoreError> {
+        let keys = vec![self.key(lease.session, "session"), self.key(lease.session, "connections")];
+        let _: i64 = CONNECT.run(&self.redis, keys, vec![member(lease), String::new()]).await?;
+        Ok(())
+    }
+
+    async fn renew(&self, leases: &[Lease], until: OffsetDateTime) -> Result<Vec<bool>, StoreError> {
+        let until = to_millis(until).to_string();
+        let mut held = vec![false; leases.len()];
+        let slots = in_slots(&self.redis, leases.iter().enumerate(), |(_, lease)| lease.session, MAX_BATCH);
+        let scripts = slots.into_iter().map(async |slot| {
+            let keys: Vec<String> = slot.iter().map(|(_, lease)| self.key(lease.session, "connections")).collect();
+            let arguments = [until.clone()].into_iter().chain(slot.iter().map(|(_, lease)| member(lease)));
+            let answer: Vec<i64> = RENEW.run(&self.redis, keys, arguments.collect::<Vec<_>>()).await?;
+            Ok::<_, StoreError>(slot.into_iter().map(|(place, _)| place).zip(answer).collect::<Vec<_>>())
+        });
+        for outcome in join_all(scripts).await {
+            for (place, is_held) in outcome? {
+                held[place] = is_held == 1;
+            }
+        }
+        Ok(held)
+    }
+
+    async fn connected(&self, session: Uuid, now: OffsetDateTime) -> Result<Connected, StoreError> {
+        let arguments = vec![to_millis(now).to_string()];
+        let answer: Value = CONNECTED.run(&self.redis, vec![self.key(session, "connections")], arguments).await?;
+        let mut connected = Connected::default();
+        let mut leases = parts(answer)?.into_iter();
+        while let (Some(lease), Some(until)) = (leases.next(), leases.next()) {
+            let lease = lease.into_string().unwrap_or_default();
+            let user = lease.split_once('/').and_then(|(user, _)| Uuid::try_parse(user).ok());
+            connected.users.insert(user.ok_or_else(|| unexpected("a lease of nobody"))?);
+            let until = from_millis(until.as_i64().ok_or_else(|| unexpected("a lease without an end"))?);
+            connected.next_end = Some(connected.next_end.map_or(until, |next: OffsetDateTime| next.min(until)));
+        }
+        Ok(connected)
+    }
+}
+
+async fn load(redis: &Redis, ids: &[Uuid]) -> Vec<Result<Option<Loaded>, StoreError>> {
+    let mut answers: Vec<Result<Option<Loaded>, StoreError>> =
+        ids.iter().map(|_| Err(unexpected("a script answered too little"))).collect();
+    let slots = in_slots(redis, ids.iter().copied().enumerate(), |(_, id)| *id, LOADED_AT_ONCE);
+    let scripts = slots.into_iter().map(async |slot| {
+        let keys: Vec<String> = slot.iter().map(|(_, id)| key(redis, *id, "session")).collect();
+        let answer: Result<Value, RedisError> = LOAD.run(redis, keys, Vec::<String>::new()).await;
+        (slot, answer)
+    });
+    for (slot, answer) in join_all(scripts).await {
+        match answer {
+            Ok(values) => {
+                let values = parts(values).unwrap_or_default();
+                for ((place, _), value) in slot.into_iter().zip(values) {
+                    answers[place] = read(value);
+                }
+            }
+            Err(error) => {
+                let failed = shared(error.is_unavailable(), error);
+                for (place, _) in slot {
+                    answers[place] = Err(failed());
+                }
+            }
+        }
+    }
+    answers
+}
+
+fn read(value: Value) -> Result<Option<Loaded>, StoreError> {
+    let Value::Array(fields) = value else { return Ok(None) };
+    let mut fields = fields.into_iter();
+    let revision = fields.next().and_then(|revision| revision.as_i64());
+    let body = fields.next().and_then(Value::into_bytes).ok_or_else(|| unexpected("a session without a body"))?;
+    let session: Session = serde_json::from_slice(&body).map_err(|error| StoreError::Broken(error.into()))?;
+    Ok(Some(Loaded {
+        session,
+        revision: revision.ok_or_else(|| unexpected("a session without a revision"))?,
+        cursor: cursor(fields.next().unwrap_or(Value::Null))?,
+        begin: cursor(fields.next().unwrap_or(Value::Null))?,
+    }))
+}
+
+/// What a script kept of what `bus_publish` answered.
+pub(super) fn cursor(at: Value) -> Result<Option<Cursor>, StoreError> {
+    if !at.is_array() {
+        return Ok(None);
+    }
+    Ok(Publication::published(at)?.last().and_then(|event| event.cursor))
+}
+
+/// Puts together what one script may do: what lies in one slot, and not too much of it.
+fn in_slots<T>(
+    redis: &Redis,
+    items: impl Iterator<Item = T>,
+    session: impl Fn(&T) -> Uuid,
+    most: usize,
+) -> Vec<Vec<T>> {
+    let mut slots: HashMap<u16, Vec<Vec<T>>> = HashMap::new();
+    for item in items {
+        let parts = slots.entry(redis.slot_of(&key(redis, session(&item), "session"))).or_default();
+        match parts.last_mut().filter(|part| part.len() < most) {
+            Some(part) => part.push(item),
+            None => parts.push(vec![item]),
+        }
+    }
+    slots.into_values().flatten().collect()
+}
+
+fn parts(value: Value) -> Result<Vec<Value>, StoreError> {
+    if let Value::Array(parts) = value { Ok(parts) } else { Err(unexpected("a script answered no list")) }
+}
+
+fn flag(is_set: bool) -> Value {
+    Value::from(if is_set { "1" } else { "0" })
+}
+
+pub(super) fn unexpected(what: &'static str) -> StoreError {
+    StoreError::Broken(what.into())
+}
+
+#[cfg(test)]
+mod real_cluster {
+    use super::super::sessions_contract;
+    use pkg_redis::testing;
+
+    #[tokio::test]
+    async fn the_contract_holds() {
+        let redis = testing::cluster().await;
+        sessions_contract::verify_redis(&redis).await;
+    }
+}
+
+#[cfg(test)]
+mod real_redis {
+    use super::super::sessions_contract;
+    use pkg_redis::testing;
+
+    #[tokio::test]
+    async fn the_contract_holds() {
+        let redis = testing::redis().await;
+        sessions_contract::verify_redis(&redis).await;
+    }
+}
