@@ -5,6 +5,7 @@
 //! same hash without a server.
 
 mod client;
+mod crowd;
 mod echo;
 mod http1;
 mod load;
@@ -25,7 +26,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::load::Load;
 use crate::muster::Executable;
 use crate::report::Report;
-use crate::scenario::{Accounts, dev, flood, guest, password, refresh};
+use crate::scenario::{Accounts, dev, envoy, events, flood, guest, log, password, refresh};
 use crate::stores::StoreOptions;
 
 /// Measures Muster. Ends with failure if a call failed that may not fail, not if a target of speed was missed.
@@ -48,8 +49,14 @@ enum Command {
     Password(OnStores),
     /// Other calls during a flood of logins.
     Flood(OnStores),
+    /// What Envoy costs: a cheap call with and without it.
+    Envoy(OnStores),
+    /// Appends to the durable log, one after the other and many at once.
+    Log(OnStores),
     /// The start and the idle memory of `muster dev`. Needs no stores.
     Dev(Output),
+    /// Live events on muster dev, or on a deployment that runs already. Needs no stores.
+    Events(OnEvents),
     /// The server that does nothing, which the benchmark starts for its floor.
     #[command(hide = true)]
     Echo {
@@ -70,6 +77,23 @@ struct OnStores {
     /// How many devices have an account before guests sign in.
     #[arg(long, value_name = "COUNT", default_value = "20000")]
     devices: usize,
+
+    /// The Envoy to measure; without one, what it costs is left out.
+    #[arg(long, value_name = "FILE", env = "MUSTER_TEST_ENVOY")]
+    envoy: Option<PathBuf>,
+
+    #[command(flatten)]
+    output: Output,
+}
+
+/// What is measured of live events.
+#[derive(Debug, Args)]
+struct OnEvents {
+    #[command(flatten)]
+    place: events::Where,
+
+    #[command(flatten)]
+    load: Load,
 
     #[command(flatten)]
     output: Output,
@@ -95,12 +119,24 @@ async fn main() -> anyhow::Result<ExitCode> {
             dev::run(&Executable::find(output.muster.as_deref())?, &mut report).await?;
             finish(&report, &output)
         }
+        Command::Events(options) => {
+            let mut report = Report::begin(Some(options.load));
+            let executable = Executable::find(options.output.muster.as_deref())?;
+            events::run(&executable, &options.place, options.load, &mut report).await?;
+            finish(&report, &options.output)
+        }
         Command::All(options) => {
-            on_stores(&options, &[Part::Guest, Part::Refresh, Part::Password, Part::Flood, Part::Dev]).await
+            on_stores(
+                &options,
+                &[Part::Guest, Part::Refresh, Part::Password, Part::Flood, Part::Envoy, Part::Log, Part::Dev],
+            )
+            .await
         }
         Command::Guest(options) => on_stores(&options, &[Part::Guest]).await,
         Command::Refresh(options) => on_stores(&options, &[Part::Refresh]).await,
         Command::Password(options) => on_stores(&options, &[Part::Password]).await,
+        Command::Envoy(options) => on_stores(&options, &[Part::Envoy]).await,
+        Command::Log(options) => on_stores(&options, &[Part::Log]).await,
         Command::Flood(options) => on_stores(&options, &[Part::Flood]).await,
     }
 }
@@ -111,6 +147,8 @@ enum Part {
     Refresh,
     Password,
     Flood,
+    Envoy,
+    Log,
     Dev,
 }
 
@@ -124,6 +162,12 @@ async fn on_stores(options: &OnStores, parts: &[Part]) -> anyhow::Result<ExitCod
             Part::Refresh => refresh::run(&accounts, &mut report).await?,
             Part::Password => password::run(&accounts, &mut report).await?,
             Part::Flood => flood::run(&accounts, &mut report).await?,
+            Part::Envoy => {
+                if let Some(program) = &options.envoy {
+                    envoy::run(&accounts, &executable, program, &mut report).await?;
+                }
+            }
+            Part::Log => log::run(&accounts, &mut report).await?,
             Part::Dev => dev::run(&executable, &mut report).await?,
         }
     }

@@ -36,7 +36,7 @@ pub struct Server {
     child: Child,
     /// Where it serves gRPC.
     pub address: SocketAddr,
-    /// Its key, where it needs one.
+    /// Its key or its configuration, where it needs one.
     _folder: Option<TempDir>,
 }
 
@@ -51,7 +51,8 @@ impl Executable {
 
     /// Migrates the schema and serves accounts from it, ready when this returns.
     pub fn auth(&self, stores: &Stores) -> anyhow::Result<Server> {
-        let migrated = self.on(stores, &["migrate", "up"]).stdout(Stdio::null()).status()?;
+        let mut migrate = self.on(stores, &["migrate", "up", "--kafka-replication", "1"]);
+        let migrated = migrate.stdout(Stdio::null()).status()?;
         ensure!(migrated.success(), "muster migrate up failed");
 
         let folder = tempfile::tempdir()?;
@@ -86,11 +87,19 @@ impl Executable {
         Ok((server, began.elapsed()))
     }
 
+    /// Writes what Envoy reads of the API.
+    pub fn describe(&self, folder: &Path) -> anyhow::Result<()> {
+        let status = Command::new(&self.0).arg("descriptors").arg("--output").arg(folder).status()?;
+        ensure!(status.success(), "muster descriptors failed");
+        Ok(())
+    }
+
     fn on(&self, stores: &Stores, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.0);
         command
             .args(arguments)
             .args(["--postgres-schema", &stores.name])
+            .args(["--kafka-brokers", &stores.options.kafka_brokers, "--kafka-prefix", &stores.log().prefix])
             .env("MUSTER_POSTGRES_URL", stores.options.postgres_url.expose_secret());
         command
     }
@@ -110,8 +119,23 @@ impl Server {
         self.child.id()
     }
 
+    /// Envoy before a service: its configuration is written into the folder, with what it reads besides.
+    pub fn envoy(program: &Path, configuration: &str, address: SocketAddr, folder: TempDir) -> anyhow::Result<Self> {
+        let file = folder.path().join("envoy.yaml");
+        fs::write(&file, configuration)?;
+        let mut command = Command::new(program);
+        // One worker: the cores are few, and the client and the service have them too.
+        command
+            .args(["--use-dynamic-base-id", "--log-level", "error", "--concurrency", "1", "--config-path"])
+            .arg(&file);
+        let child = command.stdout(Stdio::null()).spawn()?;
+        let mut server = Self { child, address, _folder: Some(folder) };
+        server.await_it(|| http1::is_ok(address, "/healthz"))?;
+        Ok(server)
+    }
+
     fn await_readiness(&mut self, admin: SocketAddr) -> anyhow::Result<()> {
-        self.await_it(|| http1::is_ready(admin))
+        self.await_it(|| http1::is_ok(admin, "/readyz"))
     }
 
     /// Waits until it serves. It blocks its thread: nothing else is done meanwhile.
@@ -137,7 +161,7 @@ impl Drop for Server {
 }
 
 /// An address that nobody listens at just now.
-fn free_address() -> anyhow::Result<SocketAddr> {
+pub fn free_address() -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("a free port")?;
     Ok(listener.local_addr()?)
 }

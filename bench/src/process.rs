@@ -151,7 +151,7 @@ fn busy() -> anyhow::Result<Duration> {
 }
 
 /// The process that listens at a port of a loopback address or of all addresses, as far as we may see it.
-fn listener(port: u16) -> Option<u32> {
+pub fn listener(port: u16) -> Option<u32> {
     let inode = ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| listening_inode(table, port))?;
     let socket = format!("socket:[{inode}]");
     let holds_it = |process: &Path| {
@@ -182,7 +182,8 @@ fn is_local(address: &str) -> bool {
         let word = |bytes: &[u8]| format!("{:08X}", u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
         address.octets().chunks(4).map(word).collect::<String>()
     };
-    [v4(Ipv4Addr::LOCALHOST), v4(Ipv4Addr::UNSPECIFIED), v6(Ipv6Addr::LOCALHOST), v6(Ipv6Addr::UNSPECIFIED)]
+    let mapped = Ipv4Addr::LOCALHOST.to_ipv6_mapped();
+    [v4(Ipv4Addr::LOCALHOST), v4(Ipv4Addr::UNSPECIFIED), v6(Ipv6Addr::LOCALHOST), v6(Ipv6Addr::UNSPECIFIED), v6(mapped)]
         .iter()
         .any(|local| local == address)
 }

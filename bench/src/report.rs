@@ -81,6 +81,11 @@ impl Run {
         self.cpu_micros.iter().map(|(_, micros)| micros).sum()
     }
 
+    /// Microseconds of CPU per call, of one process.
+    pub fn cpu_of(&self, party: &str) -> f64 {
+        self.cpu_micros.iter().filter(|(name, _)| *name == party).map(|(_, micros)| micros).sum()
+    }
+
     /// How many calls a second the cores could do if they did nothing else.
     fn per_second_alone(&self) -> f64 {
         f64::from(cores()) * 1e6 / self.cpu_per_call().max(f64::MIN_POSITIVE)

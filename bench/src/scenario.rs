@@ -1,8 +1,11 @@
 //! What is measured, a subject per file.
 
 pub mod dev;
+pub mod envoy;
+pub mod events;
 pub mod flood;
 pub mod guest;
+pub mod log;
 pub mod password;
 pub mod refresh;
 

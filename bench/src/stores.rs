@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::{Context, ensure};
 use clap::Args;
 use pkg_ambient::Ambient;
+use pkg_log::kafka;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -12,6 +13,9 @@ use crate::process::Parties;
 
 const POSTGRES_PORT: u16 = 5432;
 const REDIS_PORT: u16 = 6379;
+const KAFKA_PORT: u16 = 9092;
+/// What topics begin with. They stay, and are used again.
+const KAFKA_PREFIX: &str = "muster-bench";
 
 #[derive(Debug, Clone, Args)]
 pub struct StoreOptions {
@@ -22,6 +26,10 @@ pub struct StoreOptions {
     /// The Redis server: redis://user:password@host:port/database. Keys made in it expire within the hour.
     #[arg(long, env = "MUSTER_REDIS_URL", value_name = "URL", hide_env_values = true)]
     pub redis_url: SecretString,
+
+    /// The Kafka broker: host:port. Topics are made in it.
+    #[arg(long, env = "MUSTER_KAFKA_BROKERS", value_name = "HOST:PORT")]
+    pub kafka_brokers: String,
 }
 
 /// A place of our own in both stores. The schema is dropped with this value.
@@ -44,11 +52,26 @@ impl Stores {
         Ok(stores)
     }
 
+    /// Where the log is, for `muster` and for whoever appends to it directly.
+    pub fn log(&self) -> kafka::Settings {
+        kafka::Settings {
+            brokers: self.options.kafka_brokers.clone(),
+            prefix: KAFKA_PREFIX.to_owned(),
+            ..kafka::Settings::default()
+        }
+    }
+
     /// Adds the stores to those whose CPU time is counted, if they are on this machine.
     pub fn count(&self, parties: Parties) -> Parties {
         parties
             .and_listener("postgres", self.postgres.port().unwrap_or(POSTGRES_PORT))
             .and_listener("redis", self.redis.port().unwrap_or(REDIS_PORT))
+            .and_listener("kafka", self.kafka_port())
+    }
+
+    fn kafka_port(&self) -> u16 {
+        let port = self.options.kafka_brokers.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        port.unwrap_or(KAFKA_PORT)
     }
 
     /// By psql, which comes with the server. The password is no argument: other processes could read it there.

@@ -30,6 +30,23 @@ impl Curl {
         Self { base: format!("http://{address}") }
     }
 
+    /// The status that a path answers with, if anybody answers.
+    #[must_use]
+    pub fn status(&self, path: &str) -> Option<u16> {
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--max-time", "5"]);
+        command.arg(format!("{}{path}", self.base));
+        Process::run(command).stdout.parse().ok().filter(|status| *status != 0)
+    }
+
+    /// The body that a path answers with, whatever it is.
+    #[must_use]
+    pub fn text(&self, path: &str) -> String {
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--max-time", "5"]).arg(format!("{}{path}", self.base));
+        Process::run(command).stdout
+    }
+
     /// Calls a path with these arguments of curl.
     ///
     /// # Panics

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use pkg_ambient::Ambient;
 use pkg_auth::SigningKey;
 use pkg_db::testing::{POSTGRES_VARIABLE, TestDatabase, empty_postgres};
+use pkg_log::testing::KAFKA_VARIABLE;
 use pkg_redis::testing::{REDIS_VARIABLE, TestRedis, redis};
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
@@ -17,6 +18,9 @@ use crate::text::random_text;
 
 /// Few, since all tests share one server.
 const POSTGRES_CONNECTIONS: &str = "4";
+
+/// All deployments of a run share their topics, which are many for a small broker: whoever reads them goes by ids.
+const KAFKA_PREFIX: &str = "system-tests";
 
 /// Flags under which no sign-in is too many.
 pub const UNLIMITED: [&str; 12] = [
@@ -34,13 +38,14 @@ pub const UNLIMITED: [&str; 12] = [
     "1000000",
 ];
 
-/// A schema in Postgres, a key space in Redis, keys, and whatever replicas are started on them.
+/// A schema in Postgres, a key space in Redis, topics in Kafka, keys, and whatever replicas are started on them.
 #[derive(Debug)]
 pub struct Deployment {
     folder: TempDir,
     database: TestDatabase,
     redis: TestRedis,
     redis_url: String,
+    kafka_brokers: String,
     postgres_proxy: Proxy,
     refresh_secret: String,
 }
@@ -48,11 +53,20 @@ pub struct Deployment {
 impl Deployment {
     /// A migrated schema and an empty key space on the servers that `make test` has started.
     pub async fn new() -> Self {
-        Self::with_redis(test_variable(REDIS_VARIABLE)).await
+        Self::on(test_variable(REDIS_VARIABLE), test_variable(KAFKA_VARIABLE)).await
     }
 
     /// As [`Self::new`], with another Redis server.
     pub async fn with_redis(redis_url: String) -> Self {
+        Self::on(redis_url, test_variable(KAFKA_VARIABLE)).await
+    }
+
+    /// As [`Self::new`], with another Kafka broker, which must serve now.
+    pub async fn with_kafka(kafka_brokers: String) -> Self {
+        Self::on(test_variable(REDIS_VARIABLE), kafka_brokers).await
+    }
+
+    async fn on(redis_url: String, kafka_brokers: String) -> Self {
         let folder = TempDir::new().expect("there is a place for temporary files");
         let key = SigningKey::generate(Ambient::system().random()).to_pem();
         std::fs::write(folder.path().join("key.pem"), key.expose_secret()).expect("the folder is ours");
@@ -63,10 +77,11 @@ impl Deployment {
             database,
             redis,
             redis_url,
+            kafka_brokers,
             postgres_proxy: Proxy::to(address(&postgres)),
             refresh_secret: random_text::<32>(),
         };
-        let migrated = run_muster(&["migrate", "up"], &deployment.environment());
+        let migrated = run_muster(&["migrate", "up", "--kafka-replication", "1"], &deployment.environment());
         assert!(migrated.status.success(), "{}", migrated.stderr);
         deployment
     }
@@ -81,6 +96,12 @@ impl Deployment {
     #[must_use]
     pub fn unlimited_replica(&self, flags: &[&str]) -> Muster {
         self.replica(&[&UNLIMITED, flags].concat())
+    }
+
+    /// Starts a replica on which no sign-in is too many where one has been before, with flags of its own.
+    #[must_use]
+    pub fn unlimited_replica_at(&self, api: SocketAddr, flags: &[&str]) -> Muster {
+        Muster::auth_at(api, &self.environment(), &[&UNLIMITED, flags].concat())
     }
 
     /// What stands between the replicas and Postgres.
@@ -109,6 +130,8 @@ impl Deployment {
             ("MUSTER_POSTGRES_CONNECTIONS", POSTGRES_CONNECTIONS.to_owned()),
             ("MUSTER_REDIS_URL", self.redis_url.clone()),
             ("MUSTER_REDIS_PREFIX", self.redis.prefix().to_owned()),
+            ("MUSTER_KAFKA_BROKERS", self.kafka_brokers.clone()),
+            ("MUSTER_KAFKA_PREFIX", KAFKA_PREFIX.to_owned()),
             ("MUSTER_SIGNING_KEY", self.key_file()),
             ("MUSTER_REFRESH_SECRETS", self.refresh_secret.clone()),
         ]

@@ -17,7 +17,7 @@ use crate::wait::eventually_blocking;
 const PORTS: std::ops::Range<u16> = 10_000..20_000;
 
 /// How often other ports are tried because somebody took ours between the choice and the start.
-const PORT_ATTEMPTS: usize = 10;
+pub(crate) const PORT_ATTEMPTS: usize = 10;
 
 /// How long an answer over HTTP may take.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,6 +49,17 @@ impl Muster {
             command.args(["--listen", &api.to_string(), "--admin-listen", &admin.to_string()]).args(flags);
             (command, admin)
         })
+    }
+
+    /// `muster auth` where one has been before, ready.
+    #[must_use]
+    pub fn auth_at(api: SocketAddr, environment: &[(&str, String)], flags: &[&str]) -> Self {
+        let started = Self::start_on_free_ports("\"serving\"", |_, admin| {
+            let mut command = command("auth", environment);
+            command.args(["--listen", &api.to_string(), "--admin-listen", &admin.to_string()]).args(flags);
+            (command, admin)
+        });
+        Self { api, ..started }
     }
 
     /// Starts a server and waits until it says that it listens, so that it is no other that answers on its port.
@@ -159,7 +170,8 @@ fn executable() -> PathBuf {
 }
 
 /// An address on which nobody listens at this moment.
-pub(crate) fn free_address() -> SocketAddr {
+#[must_use]
+pub fn free_address() -> SocketAddr {
     for _ in 0..PORT_ATTEMPTS * 10 {
         let random = u16::from_le_bytes(Ambient::system().random());
         let port = PORTS.start + random % (PORTS.end - PORTS.start);

@@ -49,7 +49,21 @@ pub fn body(bytes: Bytes) -> Body {
 
 /// Calls a method of gRPC with this body, and reads the answer up to its first message or its status.
 pub async fn call_grpc(channel: &Channel, path: &str, token: Option<&str>, body: Body) -> Outcome {
-    let request = Request::post(path).header("content-type", "application/grpc").header("te", "trailers");
+    call_grpc_within(None, channel, path, token, body).await
+}
+
+/// As [`call_grpc`], with a deadline as gRPC writes it.
+pub async fn call_grpc_within(
+    timeout: Option<&str>,
+    channel: &Channel,
+    path: &str,
+    token: Option<&str>,
+    body: Body,
+) -> Outcome {
+    let mut request = Request::post(path).header("content-type", "application/grpc").header("te", "trailers");
+    if let Some(timeout) = timeout {
+        request = request.header("grpc-timeout", timeout);
+    }
     let response = send(channel, request, token, body).await;
     let (head, mut body) = response.into_parts();
     assert_eq!(head.status, StatusCode::OK, "{path}: every answer of gRPC is 200");

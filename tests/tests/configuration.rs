@@ -12,12 +12,15 @@ use system_tests::{Finished, random_text, run_muster};
 use tempfile::TempDir;
 
 /// The commands, and those of their flags that say what to do this once and so have no variable.
-const COMMANDS: [(&[&str], &[&str]); 6] = [
+const COMMANDS: [(&[&str], &[&str]); 9] = [
     (&["dev"], &[]),
     (&["auth"], &[]),
     (&["migrate", "up"], &["--to"]),
     (&["migrate", "down"], &["--to"]),
     (&["migrate", "status"], &[]),
+    (&["log", "tail"], &["--from-beginning", "--no-follow"]),
+    (&["descriptors"], &["--output"]),
+    (&["health"], &[]),
     (&["token"], &["--role", "--lifetime"]),
 ];
 
@@ -111,7 +114,13 @@ fn bad_keys_and_secrets_are_refused_with_their_name() {
 #[test]
 fn production_refuses_what_is_not_safe_and_says_what_to_set() {
     let given = Given::new();
-    for missing in ["MUSTER_SIGNING_KEY", "MUSTER_REFRESH_SECRETS", "MUSTER_POSTGRES_URL", "MUSTER_REDIS_URL"] {
+    for missing in [
+        "MUSTER_SIGNING_KEY",
+        "MUSTER_REFRESH_SECRETS",
+        "MUSTER_POSTGRES_URL",
+        "MUSTER_REDIS_URL",
+        "MUSTER_KAFKA_BROKERS",
+    ] {
         assert_refused(&run_muster(&["auth"], &given.without(missing)), &flag_of(missing), missing);
     }
     for (flags, name, allowance) in [
@@ -193,6 +202,7 @@ impl Given {
             ("MUSTER_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
             ("MUSTER_POSTGRES_URL", format!("postgres://muster:{}@127.0.0.1:1/postgres", self.postgres_password)),
             ("MUSTER_REDIS_URL", format!("redis://default:{}@127.0.0.1:1/0", self.redis_password)),
+            ("MUSTER_KAFKA_BROKERS", "127.0.0.1:1".to_owned()),
             ("MUSTER_SIGNING_KEY", self.folder.path().join("key.pem").display().to_string()),
             ("MUSTER_REFRESH_SECRETS", self.refresh_secret.clone()),
         ]

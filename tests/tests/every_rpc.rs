@@ -25,7 +25,7 @@ use prost::Message;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use serde_json::Value;
 use system_tests::{
-    Client, LIMIT, Muster, Outcome, PASSWORD, UNLIMITED, bearer, body, call_grpc, call_http, frame, random_text,
+    Client, LIMIT, Muster, Outcome, PASSWORD, UNLIMITED, bearer, body, call_grpc_within, call_http, frame, random_text,
     refusal, run_muster,
 };
 use tempfile::TempDir;
@@ -39,6 +39,8 @@ use tonic_reflection::pb::v1::{FILE_DESCRIPTOR_SET, ServerReflectionRequest};
 
 /// How many random messages each RPC gets, and each JSON route.
 const CASES: u32 = 24;
+/// How long a stream has for its first message, which need not come: its deadline, as gRPC writes it.
+const STREAM_PATIENCE: &str = "300m";
 /// How many times more in the long form.
 const LONG: u32 = 10;
 
@@ -185,7 +187,8 @@ impl Scene {
     fn call(&self, method: &MethodDescriptor, caller: Caller, bytes: &Bytes, what: &str) {
         let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
         let call = async |token: Option<&str>| {
-            let call = call_grpc(self.client.channel(), &path, token, body(bytes.clone()));
+            let patience = method.is_server_streaming().then_some(STREAM_PATIENCE);
+            let call = call_grpc_within(patience, self.client.channel(), &path, token, body(bytes.clone()));
             let answer = tokio::time::timeout(LIMIT, call).await;
             answer.unwrap_or_else(|_| panic!("{path} does not answer {what} of {caller:?}"))
         };

@@ -6,15 +6,17 @@ use auth_service::{Deps, DeviceSessionStore, Settings, SqlAccounts};
 use pkg_ambient::Ambient;
 use pkg_auth::Revocations;
 use pkg_db::Database;
+use pkg_log::Log;
 use pkg_middleware::{Dependency, Guard, RevocationWatch, Service};
 
 use crate::keys::TokenTools;
 
-/// Where accounts, device sessions and revocations are kept.
+/// Where accounts, device sessions, revocations and records of them are kept.
 pub struct Stores {
     pub database: Database,
     pub device_sessions: Arc<dyn DeviceSessionStore>,
     pub revocations: Arc<dyn Revocations>,
+    pub log: Arc<dyn Log>,
     /// As health checks see them.
     pub readiness: Vec<(&'static str, Arc<dyn Dependency>)>,
 }
@@ -28,6 +30,7 @@ pub fn build(stores: Stores, tokens: TokenTools, settings: &Settings, ambient: &
         accounts: SqlAccounts::new(stores.database),
         device_sessions: stores.device_sessions,
         revocations,
+        log: stores.log,
         issuer: tokens.issuer,
         verifier: tokens.verifier,
         refresh_secrets: tokens.refresh,

@@ -1,4 +1,4 @@
-//! `muster auth`: the auth service on Postgres and Redis.
+//! `muster auth`: the auth service on Postgres, Redis and Kafka.
 
 use std::sync::Arc;
 
@@ -7,6 +7,8 @@ use auth_service::RedisDeviceSessions;
 use clap::Args;
 use pkg_ambient::Ambient;
 use pkg_db::{Database, PostgresSettings};
+use pkg_log::Log;
+use pkg_log::kafka::KafkaLog;
 use pkg_redis::{Redis, RedisRevocations};
 use pkg_telemetry::Format;
 use secrecy::ExposeSecret;
@@ -14,7 +16,9 @@ use secrecy::ExposeSecret;
 use crate::accounts::{self, Stores};
 use crate::keys::Keys;
 use crate::migrate;
-use crate::options::{POSTGRES_URL, SecretOptions, ServerOptions, SignInOptions, StoreOptions, TokenOptions};
+use crate::options::{
+    KAFKA_BROKERS, LogOptions, POSTGRES_URL, SecretOptions, ServerOptions, SignInOptions, StoreOptions, TokenOptions,
+};
 use crate::readiness::{DatabaseReadiness, RedisReadiness};
 use crate::run;
 
@@ -28,6 +32,9 @@ pub struct Options {
 
     #[command(flatten)]
     stores: StoreOptions,
+
+    #[command(flatten)]
+    log: LogOptions,
 
     #[command(flatten)]
     tokens: TokenOptions,
@@ -47,11 +54,14 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let tokens = Keys::from_options(&options.secrets, options.server.mode, &ambient)?.into_tools(&options.tokens)?;
     let (database, redis) = open(&options.stores).await?;
     migrate::check_is_current(&database).await?;
+    // Nobody waits for Kafka to sign in: it may be down now, and later.
+    let log = KafkaLog::connect(options.log.settings()).context(KAFKA_BROKERS)?;
 
     let stores = Stores {
         database: database.clone(),
         device_sessions: Arc::new(RedisDeviceSessions::new(redis.clone())),
         revocations: Arc::new(RedisRevocations::new(redis.clone())),
+        log: Arc::new(log.clone()),
         readiness: vec![
             ("postgres", Arc::new(DatabaseReadiness(database.clone()))),
             ("redis", Arc::new(RedisReadiness(redis.clone()))),
@@ -63,6 +73,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let bound = run::bind(server).await?;
     tracing::info!(address = %bound.address()?, "serving");
     bound.serve(run::shutdown()).await?;
+    log.close().await;
     database.close().await;
     redis.close().await;
     Ok(())

@@ -12,10 +12,12 @@ use auth_service::SqlDeviceSessions;
 use clap::Args;
 use pkg_ambient::Ambient;
 use pkg_db::{Database, SqlRevocations};
+use pkg_log::Log;
 use pkg_middleware::AdminAt;
 use pkg_telemetry::Format;
 
 use crate::accounts::{self, Stores};
+use crate::games;
 use crate::keys::Keys;
 use crate::options::{EdgeOptions, SignInOptions, TokenOptions};
 use crate::readiness::DatabaseReadiness;
@@ -56,18 +58,23 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     settings.reflection = true;
     settings.json = true;
 
+    let log = Arc::new(crate::log::embedded(&database, &ambient)?);
     let stores = Stores {
         database: database.clone(),
         device_sessions: Arc::new(SqlDeviceSessions::new(database.clone())),
         revocations: Arc::new(SqlRevocations::new(database.clone())),
+        log: log.clone(),
         readiness: vec![("sqlite", Arc::new(DatabaseReadiness(database.clone())))],
     };
     let (guard, auth) = accounts::build(stores, tokens, &options.sign_in.settings(&options.tokens)?, &ambient);
 
-    let server = run::server(settings, guard, telemetry, ambient).mount(auth);
+    let game = games::embedded(&database, log.clone(), &ambient);
+
+    let server = run::server(settings, guard, telemetry, ambient).mount(auth).mount(game);
     let bound = run::bind(server).await?;
     greet(bound.address()?, &options.data)?;
     bound.serve(run::shutdown()).await?;
+    log.close().await;
     database.close().await;
     Ok(())
 }

@@ -1,9 +1,14 @@
 //! The executable: one role per subcommand. It alone decides which adapters are wired in.
 
 mod accounts;
+mod apply;
 mod auth;
+mod descriptors;
 mod dev;
+mod games;
+mod health;
 mod keys;
+mod log;
 mod migrate;
 mod options;
 mod readiness;
@@ -32,6 +37,14 @@ enum Role {
     Auth(Box<auth::Options>),
     /// Bring the database schema up or down, or show where it is.
     Migrate(migrate::Options),
+    /// Read the durable log.
+    Log(log::Options),
+    /// Write the files from which Envoy knows the API.
+    Descriptors(descriptors::Options),
+    /// Say whether the server beside it is ready (exit code 0), for health checks.
+    Health(health::Options),
+    /// Bring a game and its rules to what a file says.
+    Apply(apply::Options),
     /// Print an access token for an operator.
     Token(token::Options),
 }
@@ -41,6 +54,10 @@ fn main() -> ExitCode {
         Role::Dev(options) => run::in_runtime(dev::run(*options)),
         Role::Auth(options) => run::in_runtime(auth::run(*options)),
         Role::Migrate(options) => run::in_runtime(migrate::run(options)),
+        Role::Log(options) => run::in_runtime(log::run(options)),
+        Role::Descriptors(options) => descriptors::run(&options),
+        Role::Health(options) => health::run(&options),
+        Role::Apply(options) => run::in_runtime(apply::run(options)),
         Role::Token(options) => token::run(&options),
     };
     match outcome {

@@ -1,16 +1,18 @@
-//! `muster migrate`: the schema of a database, up and down.
+//! `muster migrate`: the schema of a database, up and down, and the topics of the log.
 
 use std::io::Write;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use pkg_db::{Database, PostgresSettings};
+use pkg_log::{Topic, kafka};
 use secrecy::{ExposeSecret, SecretString};
 use time::format_description::well_known::Rfc3339;
 
 use crate::dev::DATABASE_FILE;
-use crate::options::POSTGRES_URL;
+use crate::options::{KAFKA_BROKERS, POSTGRES_URL};
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -24,6 +26,18 @@ pub struct Options {
     /// The schema that the tables are in, if not the server's default.
     #[arg(long, global = true, env = "MUSTER_POSTGRES_SCHEMA", value_name = "NAME")]
     postgres_schema: Option<String>,
+
+    /// Some of the Kafka brokers, on which `up` makes the topics of the log: host:port, several with commas between.
+    #[arg(long, global = true, env = "MUSTER_KAFKA_BROKERS", value_name = "HOST:PORT")]
+    kafka_brokers: Option<String>,
+
+    /// What the names of the topics begin with.
+    #[arg(long, global = true, env = "MUSTER_KAFKA_PREFIX", value_name = "PREFIX", default_value = "muster")]
+    kafka_prefix: String,
+
+    /// How many brokers keep a copy of each record; more than half of them have it before it is acknowledged.
+    #[arg(long, global = true, env = "MUSTER_KAFKA_REPLICATION", value_name = "COUNT", default_value = "3")]
+    kafka_replication: NonZeroU16,
 
     /// The data folder of `muster dev`, where no Postgres server is given.
     #[arg(long, global = true, env = "MUSTER_DATA", value_name = "FOLDER", default_value = "muster-data")]
@@ -51,7 +65,10 @@ enum Direction {
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let database = open(&options).await?;
     match options.direction {
-        Direction::Up { to } => pkg_db::migrate_up(&database, to).await?,
+        Direction::Up { to } => {
+            pkg_db::migrate_up(&database, to).await?;
+            prepare_topics(&options).await?;
+        }
         Direction::Down { to } => pkg_db::migrate_down(&database, to).await?,
         Direction::Status => {}
     }
@@ -62,6 +79,24 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         };
         let note = if migration.known { "" } else { " (by a newer muster)" };
         writeln!(std::io::stdout(), "{:04} {:<24} {applied}{note}", migration.version, migration.name)?;
+    }
+    Ok(())
+}
+
+/// Makes the topics of the log, where a log is given; those that are there are checked.
+async fn prepare_topics(options: &Options) -> anyhow::Result<()> {
+    let Some(brokers) = &options.kafka_brokers else { return Ok(()) };
+    let copies = i32::from(options.kafka_replication.get());
+    let settings = kafka::Settings {
+        brokers: brokers.clone(),
+        prefix: options.kafka_prefix.clone(),
+        replication_factor: copies,
+        min_insync_replicas: copies / 2 + 1,
+        ..kafka::Settings::default()
+    };
+    kafka::prepare_topics(&settings).await.context(KAFKA_BROKERS)?;
+    for topic in Topic::ALL {
+        writeln!(std::io::stdout(), "topic {}: {} partitions", settings.topic_name(topic), topic.partitions())?;
     }
     Ok(())
 }

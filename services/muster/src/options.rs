@@ -11,6 +11,7 @@ use anyhow::{Context, ensure};
 use auth_service::{Lifetimes, SignInQuotas};
 use clap::{Args, ValueEnum};
 use pkg_auth::{Argon2id, MAX_LIFETIME};
+use pkg_log::kafka;
 use pkg_middleware::{AdminAt, Cors, Quota, Settings};
 use secrecy::SecretString;
 
@@ -19,6 +20,8 @@ const LONGEST_SESSION: Duration = Duration::from_hours(400 * 24);
 
 /// How the option is called that says where Postgres is.
 pub const POSTGRES_URL: &str = "MUSTER_POSTGRES_URL (--postgres-url)";
+/// How the option is called that says where Kafka is.
+pub const KAFKA_BROKERS: &str = "MUSTER_KAFKA_BROKERS (--kafka-brokers)";
 
 /// How strict the process is at start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -61,6 +64,10 @@ pub struct ServerOptions {
     #[arg(long, env = "MUSTER_ALLOW_IN_PRODUCTION", value_enum, value_delimiter = ',')]
     pub allow_in_production: Vec<Exposure>,
 
+    /// How long to serve on after SIGTERM while health says NOT_SERVING, so that proxies go elsewhere first.
+    #[arg(long, env = "MUSTER_LAME_DUCK", value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration)]
+    pub lame_duck: Duration,
+
     #[command(flatten)]
     pub edge: EdgeOptions,
 }
@@ -76,7 +83,7 @@ pub struct EdgeOptions {
     #[arg(long, env = "MUSTER_TRUSTED_HOPS", value_name = "COUNT", default_value_t = 0)]
     pub trusted_hops: u8,
 
-    /// How long calls may finish after SIGTERM, before they are cut.
+    /// How long calls may finish once no more are taken, before they are cut.
     #[arg(long, env = "MUSTER_DRAIN", value_name = "TIME", default_value = "15s", value_parser = humantime::parse_duration)]
     pub drain: Duration,
 
@@ -110,6 +117,7 @@ impl ServerOptions {
         let mut settings = self.edge.settings(self.listen);
         settings.admin = AdminAt::Address(self.admin_listen);
         settings.reflection = self.reflection;
+        settings.lame_duck = self.lame_duck;
         self.check_exposure(Exposure::Reflection, settings.reflection, "MUSTER_REFLECTION (--reflection)")?;
         self.check_exposure(
             Exposure::CorsAny,
@@ -168,6 +176,29 @@ pub struct PostgresOptions {
     /// The schema that the tables are in, if not the server's default.
     #[arg(long = "postgres-schema", env = "MUSTER_POSTGRES_SCHEMA", value_name = "NAME")]
     pub schema: Option<String>,
+}
+
+/// The real log.
+#[derive(Debug, Args)]
+pub struct LogOptions {
+    /// Some of the Kafka brokers: host:port, several with commas between.
+    #[arg(long, env = "MUSTER_KAFKA_BROKERS", value_name = "HOST:PORT")]
+    pub kafka_brokers: String,
+
+    /// What the names of topics and groups in Kafka begin with.
+    #[arg(long, env = "MUSTER_KAFKA_PREFIX", value_name = "PREFIX", default_value = "muster")]
+    pub kafka_prefix: String,
+}
+
+impl LogOptions {
+    /// How the log is to be used.
+    pub fn settings(&self) -> kafka::Settings {
+        kafka::Settings {
+            brokers: self.kafka_brokers.clone(),
+            prefix: self.kafka_prefix.clone(),
+            ..kafka::Settings::default()
+        }
+    }
 }
 
 /// What tokens are made of.

@@ -36,7 +36,9 @@ pub struct JsonRequest {
 pub fn of(pool: &DescriptorPool) -> Vec<Route> {
     let annotation = pool.get_extension_by_name("google.api.http").expect("the API has routes");
     let mut routes = Vec::new();
-    for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
+    let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+    // The answer of a stream need not end.
+    for method in methods.filter(|method| !method.is_server_streaming()) {
         let options = method.options();
         if !options.has_extension(&annotation) {
             continue;

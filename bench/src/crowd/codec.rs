@@ -1,0 +1,127 @@
+//! Messages of event streams, looked at no more than is measured: a client that decodes everything would measure itself.
+
+use std::time::Duration;
+
+use bytes::Buf;
+use tonic::Status;
+use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
+use tonic_prost::ProstEncoder;
+
+/// Stands before the time in the data of an event. No text has such bytes.
+const MARK: [u8; 8] = [0xF5, 0xF6, 0xF7, 0xF8, 0xF9, 0xFA, 0xFB, 0xFC];
+/// The size of an event's data.
+pub const DATA_BYTES: usize = 96;
+/// Of each stream.
+const BUFFER_BYTES: usize = 512;
+
+/// The keys of the fields that tell the messages of the server apart: number and kind.
+const EVENT: u8 = 2 << 3 | 2;
+const ACCEPTED: u8 = 7 << 3 | 2;
+const REFUSED: u8 = 8 << 3 | 2;
+
+/// What the server told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// An event of ours, and when it was published.
+    Event(Duration),
+    Accepted,
+    Refused,
+    /// Anything else.
+    Other,
+}
+
+/// The data of an event that is published at this time.
+pub fn data(published: Duration) -> Vec<u8> {
+    let nanos = u64::try_from(published.as_nanos()).unwrap_or(u64::MAX);
+    let mut data = [MARK, nanos.to_be_bytes()].concat();
+    data.resize(DATA_BYTES, 0);
+    data
+}
+
+fn published(message: &[u8]) -> Option<Duration> {
+    let place = message.iter().position(|byte| *byte == MARK[0])?;
+    let nanos = message.get(place..)?.strip_prefix(&MARK)?.first_chunk()?;
+    Some(Duration::from_nanos(u64::from_be_bytes(*nanos)))
+}
+
+fn told(message: &[u8]) -> Told {
+    match message.first() {
+        Some(&EVENT) => published(message).map_or(Told::Other, Told::Event),
+        Some(&ACCEPTED) => Told::Accepted,
+        Some(&REFUSED) => Told::Refused,
+        _ => Told::Other,
+    }
+}
+
+/// Sends messages of a kind, and hears what is [`Told`].
+#[derive(Debug)]
+pub struct Listening<M>(std::marker::PhantomData<M>);
+
+impl<M> Default for Listening<M> {
+    fn default() -> Self {
+        Self(std::marker::PhantomData)
+    }
+}
+
+impl<M: prost::Message + 'static> Codec for Listening<M> {
+    type Encode = M;
+    type Decode = Told;
+    type Encoder = ProstEncoder<M>;
+    type Decoder = Glance;
+
+    fn encoder(&mut self) -> Self::Encoder {
+        ProstEncoder::new(BufferSettings::new(BUFFER_BYTES, BUFFER_BYTES))
+    }
+
+    fn decoder(&mut self) -> Glance {
+        Glance
+    }
+}
+
+/// Looks at a message, and no more.
+#[derive(Debug)]
+pub struct Glance;
+
+impl Decoder for Glance {
+    type Item = Told;
+    type Error = Status;
+
+    fn decode(&mut self, source: &mut DecodeBuf<'_>) -> Result<Option<Told>, Status> {
+        let told = told(source.chunk());
+        source.advance(source.remaining());
+        Ok(Some(told))
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::new(BUFFER_BYTES, BUFFER_BYTES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pkg_api::events::v1::connect_events_response::Message;
+    use pkg_api::events::v1::{
+        ConnectEventsResponse, Event, GameEvent, PublishAccepted, PublishRefused, Subscribed, event::Payload,
+    };
+    use prost::Message as _;
+
+    use super::*;
+
+    #[test]
+    fn messages_are_told_apart() {
+        let at = Duration::from_nanos(1_234_567_890_123);
+        let event = GameEvent { data: data(at), name: "move".to_owned(), ..GameEvent::default() };
+        let event = Event { payload: Some(Payload::GameEvent(event)), ..Event::default() };
+        let other = Event { topic: "session/1".to_owned(), ..Event::default() };
+        for (message, expected) in [
+            (Message::Event(event), Told::Event(at)),
+            (Message::Event(other), Told::Other),
+            (Message::PublishAccepted(PublishAccepted { number: 1, response: None }), Told::Accepted),
+            (Message::PublishRefused(PublishRefused { number: 1, ..PublishRefused::default() }), Told::Refused),
+            (Message::Subscribed(Subscribed::default()), Told::Other),
+        ] {
+            let message = ConnectEventsResponse { message: Some(message) };
+            assert_eq!(told(&message.encode_to_vec()), expected);
+        }
+    }
+}
