@@ -29,31 +29,6 @@ pub enum ConnectError {
     },
 }
 
-/// A call to the database failed.
-#[derive(Debug, Error)]
-pub enum StoreError {
-    /// The database cannot serve now; a later attempt may succeed. The write may or may not have happened.
-    #[error("the database is unavailable")]
-    Unavailable(#[source] sqlx::Error),
-    /// Repeating the call will not help: a defect here or damaged data.
-    #[error("the database refused a statement")]
-    Broken(#[source] sqlx::Error),
-}
-
-impl StoreError {
-    /// Whether a later attempt may succeed.
-    #[must_use]
-    pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
-    }
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        if is_unavailable(&error) { Self::Unavailable(error) } else { Self::Broken(error) }
-    }
-}
-
 /// `SQLSTATE`s (by their beginning) after which a later attempt may succeed: connection exceptions, a read-only server
 /// (a failover is under way), rolled back for the sake of another transaction, out of resources, ended by an operator
 /// or a time-out.

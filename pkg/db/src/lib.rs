@@ -18,7 +18,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 
-pub use error::{ConnectError, StoreError, is_unavailable, violates_unique};
+pub use error::{ConnectError, is_unavailable, violates_unique};
 pub use migration::{MigrationError, MigrationStatus, migrate_down, migrate_up, status};
 pub use millis::{from_millis, to_millis};
 pub use revocations::SqlRevocations;
@@ -70,7 +70,7 @@ impl Database {
     /// Connects to Postgres (`postgres://user:password@host:port/database`) and makes sure that it answers; later
     /// connections are opened as they are needed.
     ///
-    /// A server that is gone later is not an error here but [`StoreError::Unavailable`] at the call that meets it.
+    /// A server that is gone later is not an error here but one that [`is_unavailable`] at the call that meets it.
     pub async fn postgres(url: &str, settings: PostgresSettings) -> Result<Self, ConnectError> {
         let statement_timeout = settings.statement_timeout.as_millis().to_string();
         let options: PgConnectOptions = url.parse().map_err(ConnectError::Address)?;
@@ -144,12 +144,9 @@ impl Database {
     }
 
     /// Asks the database for an answer, for a health check.
-    pub async fn ping(&self, timeout: Duration) -> Result<(), StoreError> {
+    pub async fn ping(&self, timeout: Duration) -> Result<(), sqlx::Error> {
         let ping = async { on!(self, pool => sqlx::query("SELECT 1").execute(pool).await.map(|_| ())) };
-        match tokio::time::timeout(timeout, ping).await {
-            Ok(answer) => answer.map_err(StoreError::from),
-            Err(_) => Err(StoreError::Unavailable(sqlx::Error::PoolTimedOut)),
-        }
+        tokio::time::timeout(timeout, ping).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }
 
     /// Closes the pool: waits until connections in use come back, and refuses new callers.

@@ -5,7 +5,7 @@ use pkg_auth::{REVOCATION_RETENTION, Revocation, Revocations, RevocationsUnavail
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{Database, StoreError, from_millis, on, to_millis};
+use crate::{Database, from_millis, on, to_millis};
 
 /// The revocations of an embedded store. Its table is in the `SQLite` history only: beside Postgres there is Redis, which
 /// answers four reads a second from every replica more cheaply.
@@ -64,7 +64,7 @@ impl Revocations for SqlRevocations {
 }
 
 fn unavailable(error: sqlx::Error) -> RevocationsUnavailable {
-    RevocationsUnavailable(Box::new(StoreError::from(error)))
+    RevocationsUnavailable(Box::new(error))
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ async fn one_text_serves_both(database: &Database) {
     let error = insert(database, id(), "NEO").await.unwrap_err();
     assert!(violates_unique(&error, "users", "username_key"));
     assert!(!violates_unique(&error, "users", "email_key"));
-    assert!(!StoreError::from(error).is_unavailable());
+    assert!(!is_unavailable(&error));
 
     let secret = vec![0_u8, 255, 7];
     let found: (Vec<u8>, i64) = on!(database, pool => {
@@ -151,7 +151,7 @@ async fn a_closed_database_is_unavailable() {
     let database = testing::sqlite().await;
     database.ping(TIMEOUT).await.unwrap();
     database.close().await;
-    assert!(database.ping(TIMEOUT).await.unwrap_err().is_unavailable());
+    assert!(is_unavailable(&database.ping(TIMEOUT).await.unwrap_err()));
 }
 
 #[tokio::test]
@@ -216,7 +216,7 @@ mod real_postgres {
         let settings = PostgresSettings { statement_timeout: Duration::from_millis(1), ..Default::default() };
         let Database::Postgres(pool) = Database::postgres(&url, settings).await.unwrap() else { unreachable!() };
         let error = sqlx::query("SELECT pg_sleep(60)").execute(&pool).await.unwrap_err();
-        assert!(StoreError::from(error).is_unavailable());
+        assert!(is_unavailable(&error));
     }
 
     #[tokio::test]

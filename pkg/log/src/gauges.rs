@@ -1,15 +1,20 @@
 //! What is counted.
 
-use std::time::Duration;
+use tokio::time::Instant;
 
 use crate::{AppendError, Appended, Topic};
 
-/// Counts an append and its outcome.
-pub(crate) fn appended(topic: Topic, outcome: &Result<Appended, AppendError>, after: Duration) {
+/// Makes an append, and counts it and its outcome.
+pub(crate) async fn counted(
+    topic: Topic,
+    append: impl Future<Output = Result<Appended, AppendError>>,
+) -> Result<Appended, AppendError> {
+    let started = Instant::now();
+    let outcome = append.await;
     let name = topic.name();
-    let outcome = match outcome {
+    let label = match &outcome {
         Ok(_) => {
-            metrics::histogram!("muster_log_append_seconds", "topic" => name).record(after);
+            metrics::histogram!("muster_log_append_seconds", "topic" => name).record(started.elapsed());
             "appended"
         }
         Err(AppendError::Full) => "full",
@@ -19,7 +24,8 @@ pub(crate) fn appended(topic: Topic, outcome: &Result<Appended, AppendError>, af
         Err(AppendError::Closed) => "closed",
         Err(AppendError::Refused(_)) => "refused",
     };
-    metrics::counter!("muster_log_appends_total", "topic" => name, "outcome" => outcome).increment(1);
+    metrics::counter!("muster_log_appends_total", "topic" => name, "outcome" => label).increment(1);
+    outcome
 }
 
 /// Counts bytes that are no record.

@@ -23,7 +23,6 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Timestamp;
 use thiserror::Error;
 use time::OffsetDateTime;
-use tokio::time::Instant;
 
 use crate::lease::Member;
 use crate::{
@@ -93,13 +92,8 @@ impl KafkaLog {
 #[async_trait]
 impl Log for KafkaLog {
     async fn append(&self, topic: Topic, record: &Record, within: Duration) -> Result<Appended, AppendError> {
-        let started = Instant::now();
-        let outcome = match codec::encode(record) {
-            Ok(body) => self.append_bytes(topic, &record.key, &body, within).await,
-            Err(error) => Err(error),
-        };
-        gauges::appended(topic, &outcome, started.elapsed());
-        outcome
+        let append = async { self.append_bytes(topic, &record.key, &codec::encode(record)?, within).await };
+        gauges::counted(topic, append).await
     }
 
     async fn range(&self, topic: Topic, partition: i32) -> Result<Range, ReadError> {

@@ -18,7 +18,6 @@ use pkg_ambient::Ambient;
 use pkg_api::log::v1::Record;
 use sqlx::sqlite::SqlitePool;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -109,13 +108,8 @@ async fn stopped_by(closed: CancellationToken, work: impl Future<Output = ()>) {
 #[async_trait]
 impl Log for SqliteLog {
     async fn append(&self, topic: Topic, record: &Record, within: Duration) -> Result<Appended, AppendError> {
-        let started = Instant::now();
-        let outcome = match codec::encode(record) {
-            Ok(body) => self.append_bytes(topic, &record.key, body, within).await,
-            Err(error) => Err(error),
-        };
-        gauges::appended(topic, &outcome, started.elapsed());
-        outcome
+        let append = async { self.append_bytes(topic, &record.key, codec::encode(record)?, within).await };
+        gauges::counted(topic, append).await
     }
 
     async fn range(&self, topic: Topic, partition: i32) -> Result<Range, ReadError> {

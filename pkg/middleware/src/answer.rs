@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep};
 use tonic::Status;
 use tonic::body::Body;
 
+use crate::aside::Aside;
 use crate::caller::RequestContext;
 use crate::frames::{FrameScanner, too_large};
 use crate::normalise::{self, Outcome};
@@ -22,13 +23,13 @@ use crate::streams::StreamLease;
 
 /// When a stream ends by itself, and the problem that it then ends with.
 pub(crate) struct Expiry {
-    sleep: Pin<Box<Sleep>>,
+    sleep: Aside<Sleep>,
     problem: fn() -> Problem,
 }
 
 impl Expiry {
     pub(crate) fn at(moment: Instant, problem: fn() -> Problem) -> Self {
-        Self { sleep: Box::pin(tokio::time::sleep_until(moment)), problem }
+        Self { sleep: Aside::new(tokio::time::sleep_until(moment)), problem }
     }
 }
 
@@ -49,7 +50,7 @@ impl StreamGuard {
             return Poll::Ready(problem);
         }
         match self.expiry.as_mut() {
-            Some(expiry) => expiry.sleep.as_mut().poll(cx).map(|()| (expiry.problem)()),
+            Some(expiry) => expiry.sleep.poll(cx).map(|()| (expiry.problem)()),
             None => Poll::Pending,
         }
     }

@@ -5,6 +5,7 @@
 //! asked it to end, and waits without limit for the first bytes of a connection.
 
 use std::io;
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,6 +22,7 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use crate::aside::Aside;
 use crate::client_address::Peer;
 use crate::edge::{ConnectionEdge, Edge};
 use crate::settings::Limits;
@@ -141,41 +143,66 @@ impl Connections {
         let io = TokioIo::new(CountedStream { stream, received: received.clone() });
         let service = ConnectionEdge { edge: self.edge.clone(), peer };
         let mut connection = pin!(self.builder.serve_connection(io, service));
+        let mut is_due = false;
+        let mut finish = Aside::new(self.awaits_finish(&received));
+        let mut cut = None;
+        poll_fn(|cx| {
+            // Whatever else is ready goes first: what many streams have to say is then written at once.
+            if *X_YIELD && !std::mem::replace(&mut is_due, true) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            is_due = false;
+            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                if let Err(error) = ended {
+                    tracing::debug!(error, "a connection failed");
+                }
+                return Poll::Ready(());
+            }
+            if cut.is_none() {
+                match ready!(finish.poll(cx)) {
+                    Next::Cut => return Poll::Ready(()),
+                    Next::Finish => {
+                        connection.as_mut().graceful_shutdown();
+                        cut = Some(Aside::new(self.awaits_cut()));
+                        cx.waker().wake_by_ref();
+                    }
+                }
+            }
+            match &mut cut {
+                Some(cut) => cut.poll(cx),
+                None => Poll::Pending,
+            }
+        })
+        .await;
+    }
 
+    /// Waits until a connection should finish, or be cut: by its age, at a drain, or since it said nothing.
+    async fn awaits_finish(&self, received: &AtomicUsize) -> Next {
         let mut first_bytes = pin!(tokio::time::sleep(self.limits.header_read_timeout));
         let mut is_proven = false;
         let mut age = pin!(tokio::time::sleep(self.age()));
-        let mut is_finishing = false;
         loop {
             tokio::select! {
-                ended = connection.as_mut() => {
-                    if let Err(error) = ended {
-                        tracing::debug!(error, "a connection failed");
-                    }
-                    return;
-                }
                 () = first_bytes.as_mut(), if !is_proven => {
                     is_proven = true;
                     if received.load(Ordering::Relaxed) < PREFACE_BYTES {
-                        return;
+                        return Next::Cut;
                     }
                 }
-                () = self.finish.cancelled(), if !is_finishing => {
-                    is_finishing = true;
-                    connection.as_mut().graceful_shutdown();
-                    // Only the drain's own end cuts it now.
-                    age.as_mut().reset(Instant::now() + self.limits.connection_age_grace);
-                }
-                () = age.as_mut() => {
-                    if is_finishing {
-                        return;
-                    }
-                    is_finishing = true;
-                    connection.as_mut().graceful_shutdown();
-                    age.as_mut().reset(Instant::now() + self.limits.connection_age_grace);
-                }
-                () = self.cut.cancelled() => return,
+                () = self.finish.cancelled() => return Next::Finish,
+                () = age.as_mut() => return Next::Finish,
+                () = self.cut.cancelled() => return Next::Cut,
             }
+        }
+    }
+
+    /// Waits until a connection that should finish has had time enough.
+    async fn awaits_cut(&self) {
+        let grace = tokio::time::sleep(self.limits.connection_age_grace);
+        tokio::select! {
+            () = grace => {}
+            () = self.cut.cancelled() => {}
         }
     }
 
@@ -184,6 +211,13 @@ impl Connections {
         let [random] = self.ambient.random();
         self.limits.connection_age.mul_f64(0.9 + 0.2 * f64::from(random) / 255.0)
     }
+}
+
+static X_YIELD: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| std::env::var_os("X_NOYIELD").is_none());
+/// What becomes of a connection.
+enum Next {
+    Finish,
+    Cut,
 }
 
 fn builder(limits: &Limits) -> Builder<TokioExecutor> {

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -13,7 +12,7 @@ use pkg_transcoding::TranscodingService;
 use tonic::Code;
 use tonic::body::Body;
 use tonic_web::{GrpcWebLayer, GrpcWebService};
-use tower::{Layer, Service, ServiceExt};
+use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::admin::Admin;
@@ -102,7 +101,8 @@ impl Edge {
         // Only pages of other origins need the headers; everything else is spared the cost.
         match &self.shared.cors {
             Some(cors) if request.headers().contains_key(ORIGIN) => {
-                answer(cors.layer(Inner(self.clone())), request).await
+                let route = service_fn(|request| async move { Ok::<_, Infallible>(self.route(request).await) });
+                answer(cors.layer(route), request).await
             }
             _ => self.route(request).await,
         }
@@ -145,25 +145,6 @@ impl Edge {
             ),
             _ => not_found(),
         }
-    }
-}
-
-/// The edge without CORS, for the CORS layer to stand around.
-#[derive(Clone)]
-struct Inner(Edge);
-
-impl Service<Request<Body>> for Inner {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let edge = self.0.clone();
-        Box::pin(async move { Ok(edge.route(request).await) })
     }
 }
 

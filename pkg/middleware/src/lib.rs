@@ -8,6 +8,7 @@
 mod access;
 mod admin;
 mod answer;
+mod aside;
 mod authentication;
 mod background;
 mod caller;
@@ -36,10 +37,11 @@ mod unread;
 
 pub use access::{Access, AccessError, AccessTable};
 pub use admin::RenderMetrics;
+pub use aside::Aside;
 pub use caller::{Caller, RequestContext, RequestId};
 pub use client::{CallRefused, RemoteChannel, RemoteError, ServiceChannel, ServiceIdentity};
 pub use limiter::{KeyedLimiter, MAX_KEYS, Quota, SHARED_BUCKETS, address_key};
-pub use problem::{ERROR_DOMAIN, Problem, REASON_INTERNAL};
+pub use problem::{ERROR_DOMAIN, Problem, REASON_INTERNAL, chain};
 pub use revocation::{POLL_INTERVAL, RevocationWatch, STALE_AFTER};
 pub use server::{BindError, Bound, Guard, STREAM_GRACE, ServeError, Server};
 pub use service::{Dependency, GrpcFuture, GrpcServer, Service};

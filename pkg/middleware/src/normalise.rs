@@ -58,7 +58,8 @@ pub(crate) fn with_reason(status: Status) -> Status {
         Code::OutOfRange => (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
         // Methods that do not exist never come as far as tonic: what it cannot do is decompress.
         Code::Unimplemented => (Code::Unimplemented, "COMPRESSION_NOT_SUPPORTED"),
-        code => (code, code_reason(code)),
+        // Its name is all there is to say.
+        code => (code, code_name(code)),
     };
     let message = status.message().to_owned();
     let mut ours = Status::from(Problem::new(code, reason, message));
@@ -66,8 +67,8 @@ pub(crate) fn with_reason(status: Status) -> Status {
     ours
 }
 
-/// The reason of an error that says no more than its code.
-fn code_reason(code: Code) -> &'static str {
+/// A code as it is written: `"INVALID_ARGUMENT"`.
+pub(crate) fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

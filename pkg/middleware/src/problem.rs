@@ -91,6 +91,13 @@ impl Problem {
     }
 }
 
+/// An error with all its causes on one line, for the log.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 impl Content {
     fn log(&self) {
         let Some(cause) = self.cause.as_deref() else { return };

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use metrics::Gauge;
 use pkg_ambient::Ambient;
 use pkg_auth::{REVOCATION_RETENTION, Revocation, RevocationSet, Revocations, RevocationsUnavailable};
 use time::OffsetDateTime;
@@ -40,6 +41,8 @@ struct Shared {
     known: RwLock<RevocationSet>,
     listeners: RwLock<Vec<Listener>>,
     progress: Mutex<Progress>,
+    /// When the last successful read began, for those who watch from outside.
+    read_timestamp: Gauge,
     failing: AtomicBool,
 }
 
@@ -55,12 +58,17 @@ impl RevocationWatch {
     /// A watch over this source. It knows nothing until it is mounted on a server, or [`Self::poll`] has been called.
     #[must_use]
     pub fn new(source: Arc<dyn Revocations>, ambient: Ambient) -> Self {
+        metrics::describe_gauge!(
+            "muster_revocations_read_timestamp_seconds",
+            "When the newest successful read of revocations began, in seconds since 1970; 0 before the first."
+        );
         let shared = Shared {
             source,
             ambient,
             known: RwLock::default(),
             listeners: RwLock::default(),
             progress: Mutex::default(),
+            read_timestamp: metrics::gauge!("muster_revocations_read_timestamp_seconds"),
             failing: AtomicBool::new(false),
         };
         Self { shared: Arc::new(shared) }
@@ -95,7 +103,7 @@ impl RevocationWatch {
     /// Reads what is new, once.
     pub async fn poll(&self) -> Result<(), RevocationsUnavailable> {
         let shared = &self.shared;
-        let read_at = Instant::now();
+        let (read_at, now) = (Instant::now(), shared.ambient.now());
         let new = self.read_new().await?;
         let latest = new.iter().max_by_key(|revocation| revocation.at).copied();
         self.apply(new.into_iter().map(|revocation| revocation.session));
@@ -104,7 +112,8 @@ impl RevocationWatch {
             progress.read_at = Some(read_at);
             progress.latest = latest;
         }
-        let oldest = shared.ambient.now() - REVOCATION_RETENTION;
+        shared.read_timestamp.set((now - OffsetDateTime::UNIX_EPOCH).as_seconds_f64());
+        let oldest = now - REVOCATION_RETENTION;
         shared.known.write().unwrap_or_else(PoisonError::into_inner).forget_before(oldest);
         Ok(())
     }

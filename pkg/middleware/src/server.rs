@@ -69,6 +69,7 @@ pub struct Server {
     ambient: Ambient,
     pool: DescriptorPool,
     services: Vec<Service>,
+    beside: &'static [&'static str],
     in_process: InProcess,
 }
 
@@ -116,13 +117,20 @@ impl Server {
     /// A server without services. `metrics` renders the process's metrics; its recorder must be installed before
     /// [`Self::bind`], which registers what is counted.
     pub fn new(settings: Settings, guard: Guard, metrics: RenderMetrics, ambient: Ambient) -> Self {
-        let (services, in_process) = (Vec::new(), InProcess::default());
-        Self { settings, guard, metrics, ambient, pool: pkg_api::descriptors().clone(), services, in_process }
+        let pool = pkg_api::descriptors().clone();
+        let in_process = InProcess::default();
+        Self { settings, guard, metrics, ambient, pool, services: Vec::new(), beside: &[], in_process }
     }
 
     /// Describes the services by another pool than Muster's API.
     pub fn descriptors(self, pool: DescriptorPool) -> Self {
         Self { pool, ..self }
+    }
+
+    /// Names gRPC services of other servers that clients reach at the same address: reflection lists them too, since a
+    /// proxy in front can ask one server only.
+    pub fn beside(self, names: &'static [&'static str]) -> Self {
+        Self { beside: names, ..self }
     }
 
     /// Adds a service.
@@ -211,7 +219,7 @@ impl Server {
                 let builder = tonic_reflection::server::Builder::configure()
                     .register_encoded_file_descriptor_set(&described)
                     .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
-                names.iter().chain(&[HEALTH]).fold(builder, |builder, name| builder.with_service_name(*name))
+                names.iter().chain(self.beside).chain(&[HEALTH]).fold(builder, |builder, name| builder.with_service_name(*name))
             };
             pool.decode_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)?;
             pool.decode_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)?;

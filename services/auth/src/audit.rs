@@ -24,7 +24,7 @@ use crate::device_session::EndReason;
 pub use counters::Counters;
 pub use outbox_relay::OutboxRelay;
 pub use record::timestamp;
-pub use sign_in_buffer::{SignInBuffer, sign_in_buffer};
+pub use sign_in_buffer::{SignInBuffer, SignInDrain, sign_in_buffer};
 
 /// Something that happened to an account, or to the credential of a game server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

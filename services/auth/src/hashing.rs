@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
+use metrics::Counter;
 use pkg_auth::{Argon2id, Scratch, Verdict};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -34,6 +35,7 @@ pub struct PasswordHasher {
     places: Arc<Semaphore>,
     /// What an unknown user's password is checked against, to spend the same time on it.
     decoy: Arc<str>,
+    shed: Counter,
 }
 
 /// The right to have one password hashed next. To be taken before the account is read, so that what is shed has cost
@@ -66,16 +68,22 @@ impl PasswordHasher {
                 .spawn(move || work(&queue, &algorithm))
                 .expect("the operating system gives threads");
         }
+        metrics::describe_counter!("muster_passwords_shed_total", "Passwords not hashed or checked: too many waited.");
         Self {
             jobs,
             turns: Arc::new(Semaphore::new(threads * TURNS_PER_THREAD)),
             places: Arc::new(Semaphore::new(threads * (MAX_WAITING_PER_THREAD + TURNS_PER_THREAD))),
             decoy: algorithm.decoy(salt).into(),
+            shed: metrics::counter!("muster_passwords_shed_total"),
         }
     }
 
-    /// Waits for a turn, at most [`MAX_WAIT`].
+    /// Waits for a turn, at most [`MAX_WAIT`]. What finds none is counted.
     pub async fn turn(&self) -> Result<Turn, Overloaded> {
+        self.wait_for_turn().await.inspect_err(|Overloaded| self.shed.increment(1))
+    }
+
+    async fn wait_for_turn(&self) -> Result<Turn, Overloaded> {
         let place = self.places.clone().try_acquire_owned().map_err(|_| Overloaded)?;
         let turn = tokio::time::timeout(MAX_WAIT, self.turns.clone().acquire_owned());
         let turn = turn.await.map_err(|_| Overloaded)?.map_err(|_| Overloaded)?;
@@ -136,6 +144,8 @@ fn work(queue: &Mutex<mpsc::Receiver<Job>>, algorithm: &Argon2id) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
 
     fn password(text: &str) -> Password {
@@ -157,7 +167,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_flood_is_shed_and_the_next_call_is_served() {
-        let hasher = PasswordHasher::start(1, &quick(), [0; 16]);
+        let shed = Arc::new(AtomicU64::new(0));
+        let counted = Counter::from_arc(shed.clone());
+        let hasher = PasswordHasher { shed: counted, ..PasswordHasher::start(1, &quick(), [0; 16]) };
         let (release, held) = mpsc::channel::<()>();
         let blocker = tokio::spawn({
             let turn = hasher.turn().await.unwrap();
@@ -166,10 +178,12 @@ mod tests {
         let next = hasher.turn().await.unwrap();
 
         assert_eq!(hasher.verify(&password("anything"), None).await, Err(Overloaded));
+        assert_eq!(shed.load(Ordering::Relaxed), 1);
 
         release.send(()).unwrap();
         assert_eq!(blocker.await.unwrap(), Ok(true));
         assert_eq!(next.verify(&password("anything"), None).await, Ok(Verdict::Wrong));
         assert_eq!(hasher.verify(&password("anything"), None).await, Ok(Verdict::Wrong));
+        assert_eq!(shed.load(Ordering::Relaxed), 1);
     }
 }

@@ -31,7 +31,7 @@ use pkg_auth::{Argon2id, Issuer, RefreshSecrets, Verifier};
 use pkg_log::Log;
 use pkg_middleware::{Dependency, RevocationWatch, Service};
 
-use crate::audit::{Counters, OutboxRelay, sign_in_buffer};
+use crate::audit::{Counters, OutboxRelay, SignInDrain, sign_in_buffer};
 use crate::grpc::{AuthApi, PlayerApi};
 use crate::hashing::PasswordHasher;
 use crate::known_devices::KnownDevices;
@@ -83,68 +83,82 @@ pub struct Settings {
 }
 
 /// The service, to be mounted on a server.
-pub fn build(deps: Deps, settings: &Settings) -> Service {
-    let Deps { accounts, device_sessions, log, revocations, issuer, verifier, refresh_secrets, stores, ambient } = deps;
-    let accounts = Arc::new(accounts);
-    let counters = Counters::new();
-    let (audit, sign_ins) = sign_in_buffer(log.clone(), ambient.clone(), counters.clone());
-    let changes = OutboxRelay { outbox: accounts.clone(), log, counters };
-    let mint = Arc::new(TokenMint {
-        issuer,
-        refresh: refresh_secrets,
-        lifetimes: settings.lifetimes,
-        ambient: ambient.clone(),
-    });
-    let limits = Arc::new(SignInLimits::new(settings.quotas));
-    let passwords = PasswordHasher::start(settings.hashing_threads, &settings.hashing, ambient.random());
-    let sessions = Sessions {
-        store: device_sessions,
-        accounts: accounts.clone(),
-        revocations: revocations.clone(),
-        mint: mint.clone(),
-        limits: limits.clone(),
-        audit: audit.clone(),
-        ambient: ambient.clone(),
-    };
-    let auth = AuthApi {
-        sign_in: SignIn {
-            accounts: accounts.clone(),
-            sessions: sessions.clone(),
-            passwords: passwords.clone(),
-            limits: limits.clone(),
-            devices: Arc::new(KnownDevices::new()),
-            audit: audit.clone(),
-            ambient: ambient.clone(),
-        },
-        ownership: Ownership {
-            accounts: accounts.clone(),
-            sessions: sessions.clone(),
-            passwords,
-            limits: limits.clone(),
-            ambient: ambient.clone(),
-        },
-        moderation: Moderation { accounts: accounts.clone(), sessions: sessions.clone(), ambient: ambient.clone() },
-        servers: ServerCredentials {
-            store: accounts.clone(),
-            mint,
-            revocations: revocations.clone(),
-            limits,
-            audit,
-            ambient: ambient.clone(),
-        },
-        sessions,
-        verifier,
-        revocations,
-        ambient,
-    };
-    let player = PlayerApi { profiles: Profiles::new(accounts) };
-
+pub fn build(mut deps: Deps, settings: &Settings) -> Service {
+    let stores = std::mem::take(&mut deps.stores);
+    let Parts { auth, player, changes, sign_ins } = Parts::of(deps, settings);
     let service = Service::new("auth")
         .add(AuthServiceServer::new(auth), access::AUTH)
         .add(PlayerServiceServer::new(player), access::PLAYER)
         .task("audit of changes", |shutdown| changes.run(shutdown))
         .task("audit of sign-ins", |shutdown| sign_ins.run(shutdown));
     stores.into_iter().fold(service, |service, (name, store)| service.needs(name, store))
+}
+
+/// The service put together: what is served, and what runs beside it.
+struct Parts {
+    auth: AuthApi,
+    player: PlayerApi,
+    changes: OutboxRelay,
+    sign_ins: SignInDrain,
+}
+
+impl Parts {
+    fn of(deps: Deps, settings: &Settings) -> Self {
+        let Deps { accounts, device_sessions, log, revocations, issuer, verifier, refresh_secrets, ambient, .. } = deps;
+        let accounts = Arc::new(accounts);
+        let counters = Counters::new();
+        let (audit, sign_ins) = sign_in_buffer(log.clone(), ambient.clone(), counters.clone());
+        let mint = Arc::new(TokenMint {
+            issuer,
+            refresh: refresh_secrets,
+            lifetimes: settings.lifetimes,
+            ambient: ambient.clone(),
+        });
+        let limits = Arc::new(SignInLimits::new(settings.quotas));
+        let passwords = PasswordHasher::start(settings.hashing_threads, &settings.hashing, ambient.random());
+        let sessions = Sessions {
+            store: device_sessions,
+            accounts: accounts.clone(),
+            revocations: revocations.clone(),
+            mint: mint.clone(),
+            limits: limits.clone(),
+            audit: audit.clone(),
+            ambient: ambient.clone(),
+        };
+        let auth = AuthApi {
+            sign_in: SignIn {
+                accounts: accounts.clone(),
+                sessions: sessions.clone(),
+                passwords: passwords.clone(),
+                limits: limits.clone(),
+                devices: Arc::new(KnownDevices::new()),
+                audit: audit.clone(),
+                ambient: ambient.clone(),
+            },
+            ownership: Ownership {
+                accounts: accounts.clone(),
+                sessions: sessions.clone(),
+                passwords,
+                limits: limits.clone(),
+                ambient: ambient.clone(),
+            },
+            moderation: Moderation { accounts: accounts.clone(), sessions: sessions.clone(), ambient: ambient.clone() },
+            servers: ServerCredentials {
+                store: accounts.clone(),
+                mint,
+                revocations: revocations.clone(),
+                limits,
+                audit,
+                ambient: ambient.clone(),
+            },
+            sessions,
+            verifier,
+            revocations,
+            ambient,
+        };
+        let changes = OutboxRelay { outbox: accounts.clone(), log, counters };
+        Self { auth, player: PlayerApi { profiles: Profiles::new(accounts) }, changes, sign_ins }
+    }
 }
 
 #[cfg(test)]

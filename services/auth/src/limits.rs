@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use pkg_middleware::{KeyedLimiter, Quota, address_key};
@@ -10,13 +11,16 @@ use uuid::Uuid;
 use crate::account::Identifier;
 use crate::secret::SecretHash;
 
+/// How often one address, and one account, makes a record by trying too much.
+const RECORD_EVERY: Duration = Duration::from_mins(1);
+
 /// The limits of everything that asks for a credential.
 pub struct SignInLimits {
-    addresses: KeyedLimiter<IpAddr>,
-    creations: KeyedLimiter<IpAddr>,
+    addresses: Limit<IpAddr>,
+    creations: Limit<IpAddr>,
     /// By a hash of what stands for the account: its name as it was typed, so that an unknown one has the same limit, its
     /// id, or its device. What clients type is not kept.
-    accounts: KeyedLimiter<u64>,
+    accounts: Limit<u64>,
     hasher: RandomState,
 }
 
@@ -36,14 +40,17 @@ pub struct SignInQuotas {
 #[error("too many tries")]
 pub struct Limited {
     pub retry_after: Duration,
+    /// Whether this is worth a record: the first refusal of its address or account in [`RECORD_EVERY`]. A flood of them
+    /// says no more than one does.
+    pub to_be_recorded: bool,
 }
 
 impl SignInLimits {
     pub fn new(quotas: SignInQuotas) -> Self {
         Self {
-            addresses: KeyedLimiter::new(quotas.per_address),
-            creations: KeyedLimiter::new(quotas.creations),
-            accounts: KeyedLimiter::new(quotas.per_account),
+            addresses: Limit::new(quotas.per_address),
+            creations: Limit::new(quotas.creations),
+            accounts: Limit::new(quotas.per_account),
             hasher: RandomState::new(),
         }
     }
@@ -74,12 +81,29 @@ impl SignInLimits {
     }
 
     fn check_account(&self, account: impl Hash) -> Result<(), Limited> {
-        let key = self.hasher.hash_one(account);
-        self.accounts.check(&key).map_err(|retry_after| Limited { retry_after })
+        self.accounts.check(&self.hasher.hash_one(account))
     }
 }
 
-fn check_address(limiter: &KeyedLimiter<IpAddr>, address: Option<IpAddr>) -> Result<(), Limited> {
+fn check_address(limit: &Limit<IpAddr>, address: Option<IpAddr>) -> Result<(), Limited> {
     let Some(address) = address else { return Ok(()) };
-    limiter.check(&address_key(address)).map_err(|retry_after| Limited { retry_after })
+    limit.check(&address_key(address))
+}
+
+/// A limit for every key on its own.
+struct Limit<K: Hash + Eq + Clone> {
+    uses: KeyedLimiter<K>,
+    records: KeyedLimiter<K>,
+}
+
+impl<K: Hash + Eq + Clone> Limit<K> {
+    fn new(quota: Quota) -> Self {
+        let records = KeyedLimiter::new(Quota::every(RECORD_EVERY, NonZeroU32::MIN));
+        Self { uses: KeyedLimiter::new(quota), records }
+    }
+
+    fn check(&self, key: &K) -> Result<(), Limited> {
+        let limited = |retry_after| Limited { retry_after, to_be_recorded: self.records.check(key).is_ok() };
+        self.uses.check(key).map_err(limited)
+    }
 }

@@ -129,7 +129,11 @@ impl ServerCredentials {
             let method = SignInMethod::ServerCredential;
             self.audit.note(Fact::SignInRefused { who, method, refusal }, &origin.request);
         };
-        self.limits.check_address(origin.address).inspect_err(|_| refused(None, Refusal::RateLimited))?;
+        self.limits.check_address(origin.address).inspect_err(|limited| {
+            if limited.to_be_recorded {
+                refused(None, Refusal::RateLimited);
+            }
+        })?;
         let Some(stored) = self.store.credential_secret(id).await? else {
             refused(None, Refusal::UnknownUser);
             return Err(ServerCredentialError::Wrong);

@@ -73,13 +73,13 @@ impl From<StoreError> for SignInError {
 }
 
 impl SignInError {
-    /// Whom a sign-in was refused and why, if that is what happened.
+    /// Whom a sign-in was refused and why, if that is what happened and is to be recorded.
     fn refusal(&self) -> Option<(Option<Uuid>, Refusal)> {
         match self {
             Self::WrongCredential { user: None } => Some((None, Refusal::UnknownUser)),
             Self::WrongCredential { user } => Some((*user, Refusal::WrongCredential)),
             Self::Banned { user, .. } => Some((Some(*user), Refusal::Banned)),
-            Self::Limited(_) => Some((None, Refusal::RateLimited)),
+            Self::Limited(limited) => limited.to_be_recorded.then_some((None, Refusal::RateLimited)),
             Self::Overloaded(_) => Some((None, Refusal::Overloaded)),
             Self::NoGuestName | Self::Claim(_) | Self::Session(_) => None,
         }

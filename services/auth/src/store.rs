@@ -11,11 +11,9 @@ mod guests_sql;
 mod profiles_sql;
 mod server_credentials_sql;
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use pkg_api::log::v1::Record;
-use pkg_batching::Unanswered;
+pub use pkg_store::StoreError;
 use prost::DecodeError;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -30,17 +28,6 @@ use crate::device_session::DeviceSessions;
 use crate::profile::{Profile, ProfileChange};
 use crate::secret::SecretHash;
 use crate::server_credential::ServerCredential;
-
-/// A store could not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// It cannot be reached, or is overloaded: the same call may succeed later.
-    #[error("the store is not available")]
-    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// It answered something that it must not: a defect.
-    #[error("the store answered something unexpected")]
-    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
 
 /// An account to be created.
 #[derive(Debug, Clone)]
@@ -265,34 +252,10 @@ pub trait DeviceSessionStore: Send + Sync {
 }
 
 fn encode(loaded: &Loaded) -> Result<String, StoreError> {
-    serde_json::to_string(&loaded.sessions).map_err(|error| StoreError::Broken(error.into()))
+    serde_json::to_string(&loaded.sessions).map_err(StoreError::broken)
 }
 
 fn decode(version: i64, body: &str) -> Result<Loaded, StoreError> {
-    let sessions = serde_json::from_str(body).map_err(|error| StoreError::Broken(error.into()))?;
+    let sessions = serde_json::from_str(body).map_err(StoreError::broken)?;
     Ok(Loaded { sessions, version })
-}
-
-/// One answer to all calls of a batch that failed.
-fn shared<E: std::error::Error + Send + Sync + 'static>(unavailable: bool, error: E) -> impl Fn() -> StoreError {
-    let error = Arc::new(error);
-    let kind = if unavailable { StoreError::Unavailable } else { StoreError::Broken };
-    move || kind(error.clone().into())
-}
-
-impl From<Unanswered> for StoreError {
-    fn from(error: Unanswered) -> Self {
-        Self::Broken(error.into())
-    }
-}
-
-/// Something is stored that must not be.
-fn broken(what: String) -> StoreError {
-    StoreError::Broken(what.into())
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        if pkg_db::is_unavailable(&error) { Self::Unavailable(error.into()) } else { Self::Broken(error.into()) }
-    }
 }

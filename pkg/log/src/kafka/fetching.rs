@@ -9,17 +9,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rdkafka::client::ClientContext;
-use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::base_consumer::PartitionQueue;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use thiserror::Error;
 use tokio::sync::{Notify, oneshot};
 
-use super::{KafkaLog, Settings, voice};
+use super::voice::Voice;
+use super::{KafkaLog, Settings};
 use crate::error::Cause;
 use crate::{Entry, Log, Position, ReadError, Reader, Topic, codec};
 
@@ -270,17 +270,3 @@ fn is_out_of_range(error: &KafkaError) -> bool {
 #[derive(Debug, Error)]
 #[error("one partition is read by more than {MAX_FETCHERS} readers")]
 struct TooManyReaders;
-
-struct Voice;
-
-impl ClientContext for Voice {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        voice::log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        voice::error(&error, reason);
-    }
-}
-
-impl ConsumerContext for Voice {}

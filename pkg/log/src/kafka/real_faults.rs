@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rdkafka::bindings::{rd_kafka_resp_err_t, rd_kafka_test_fatal_error};
+use tokio::time::Instant;
 
 use super::*;
 use crate::testing::{KafkaServer, record, settings_of};

@@ -7,12 +7,13 @@ use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, ConfigResource, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication,
 };
 use rdkafka::client::{Client, ClientContext};
-use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use thiserror::Error;
 use tokio::time::Instant;
 
-use super::{Inner, Settings, voice};
+use super::voice::Voice;
+use super::{Inner, Settings};
 use crate::{Range, Topic};
 
 /// How long one step with the cluster may take.
@@ -232,16 +233,4 @@ impl Wanted {
 
 fn value<'a>(config: &'a ConfigResource, key: &str) -> &'a str {
     config.get(key).and_then(|entry| entry.value.as_deref()).unwrap_or_default()
-}
-
-struct Voice;
-
-impl ClientContext for Voice {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        voice::log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        voice::error(&error, reason);
-    }
 }

@@ -1,7 +1,24 @@
 //! What librdkafka has to say, into our own log.
 
+use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
+
+/// For a client that listens to nothing else.
+pub(super) struct Voice;
+
+impl ClientContext for Voice {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, cause: KafkaError, reason: &str) {
+        error(&cause, reason);
+    }
+}
+
+impl ConsumerContext for Voice {}
 
 /// Writes a line of librdkafka's. It calls errors what it recovers from by itself, so nothing is above a warning.
 pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {

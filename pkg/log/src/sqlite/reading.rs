@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pkg_db::{StoreError, from_millis};
+use pkg_db::{from_millis, is_unavailable};
 use sqlx::sqlite::SqlitePool;
 use tokio::sync::watch;
 
@@ -139,8 +139,5 @@ impl Reader for SqliteReader {
 }
 
 fn failed(error: sqlx::Error) -> ReadError {
-    match StoreError::from(error) {
-        error @ StoreError::Unavailable(_) => ReadError::Unavailable(Box::new(error)),
-        error @ StoreError::Broken(_) => ReadError::Refused(Box::new(error)),
-    }
+    if is_unavailable(&error) { ReadError::Unavailable(Box::new(error)) } else { ReadError::Refused(Box::new(error)) }
 }

@@ -18,6 +18,9 @@ use super::{Counters, Fact, Occasion, RequestId};
 /// How many facts wait at most, about a MiB of them; further ones are dropped.
 pub const BUFFER: usize = 8_192;
 
+/// How many places refusals leave free: a flood of them does not crowd out the sign-ins that succeed.
+const NOT_FOR_REFUSALS: usize = BUFFER / 2;
+
 /// How many are appended at the same time.
 const ROUND: usize = 1_024;
 
@@ -64,7 +67,8 @@ impl SignInBuffer {
     /// dropped and counted.
     pub fn note(&self, fact: Fact, request: &RequestId) {
         let noted = Noted { fact, at: self.ambient.now(), request: request.clone() };
-        if self.places.try_send(noted).is_err() {
+        let kept_free = if matches!(fact, Fact::SignInRefused { .. }) { NOT_FOR_REFUSALS } else { 0 };
+        if self.places.capacity() <= kept_free || self.places.try_send(noted).is_err() {
             self.counters.dropped_buffer_full.increment(1);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pkg_middleware::Problem;
+use pkg_middleware::{Problem, chain};
 use tonic::{Code, Status};
 
 use crate::account::Ban;
@@ -15,12 +15,6 @@ use crate::server_credential::ServerCredentialError;
 use crate::sessions::{RefreshError, RevocationFailed, SessionError};
 use crate::sign_in::SignInError;
 use crate::store::{ClaimError, StoreError};
-
-/// An error with all its causes on one line, for the log.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
 
 fn store(error: &StoreError) -> Problem {
     match error {

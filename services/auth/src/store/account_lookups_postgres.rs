@@ -8,8 +8,8 @@ use pkg_batching::Batcher;
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
+use super::StoreError;
 use super::accounts_sql::{AccountRow, columns};
-use super::{StoreError, shared};
 use crate::account::Account;
 use crate::secret::SecretHash;
 
@@ -79,8 +79,8 @@ fn answer<K: Eq + std::hash::Hash>(keys: &[K], rows: Result<HashMap<K, AccountRo
     match rows {
         Ok(rows) => keys.iter().map(|key| rows.get(key).cloned().map(Account::try_from).transpose()).collect(),
         Err(error) => {
-            let failed = shared(pkg_db::is_unavailable(&error), error);
-            keys.iter().map(|_| Err(failed())).collect()
+            let failed = StoreError::from(error);
+            keys.iter().map(|_| Err(failed.clone())).collect()
         }
     }
 }

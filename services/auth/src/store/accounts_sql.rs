@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::account_lookups_postgres::AccountLookups;
 use super::audit_outbox_sql::record;
-use super::{AccountStore, ClaimError, NewAccount, PasswordChange, StoreError, Upgrade, broken};
+use super::{AccountStore, ClaimError, NewAccount, PasswordChange, StoreError, Upgrade};
 use crate::account::{Account, AccountRole, Ban, Email, Identifier, Username};
 use crate::audit::{Fact, Occasion};
 use crate::secret::SecretHash;
@@ -129,7 +129,7 @@ impl AccountStore for SqlAccounts {
             return Ok((row.try_into()?, true));
         }
         let account = self.account_by_device(device).await?;
-        let deleted = || StoreError::Unavailable("the device's account was deleted at the same time".into());
+        let deleted = || StoreError::unavailable("the device's account was deleted at the same time");
         Ok((account.ok_or_else(deleted)?, false))
     }
 
@@ -310,7 +310,7 @@ fn role_from_store(text: &str) -> Result<AccountRole, StoreError> {
     match text {
         "player" => Ok(AccountRole::Player),
         "admin" => Ok(AccountRole::Admin),
-        other => Err(broken(format!("the role {other:?}"))),
+        other => Err(StoreError::broken(format!("the role {other:?}"))),
     }
 }
 

@@ -14,7 +14,7 @@ use pkg_redis::{Redis, RedisError, Script};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{DeviceSessionStore, Loaded, StoreError, broken, decode, encode, shared};
+use super::{DeviceSessionStore, Loaded, StoreError, decode, encode};
 
 /// For each key, three arguments: the version expected, the value to store, and when to forget it (ms). Answers with 1
 /// for each key whose version was the expected one.
@@ -69,8 +69,8 @@ impl RedisDeviceSessions {
 impl DeviceSessionStore for RedisDeviceSessions {
     async fn load(&self, user: Uuid) -> Result<Loaded, StoreError> {
         let Some(value) = self.loads.call(self.key(user)).await?? else { return Ok(Loaded::default()) };
-        let (version, body) = value.split_once(' ').ok_or_else(|| broken("sessions without a version".to_owned()))?;
-        decode(version.parse().map_err(|_| broken(format!("the version {version:?}")))?, body)
+        let (version, body) = value.split_once(' ').ok_or_else(|| StoreError::broken("sessions without a version"))?;
+        decode(version.parse().map_err(|_| StoreError::broken(format!("the version {version:?}")))?, body)
     }
 
     async fn save(
@@ -116,7 +116,7 @@ where
     F: Future<Output = Result<Vec<O>, RedisError>>,
 {
     let mut answers: Vec<Result<O, StoreError>> =
-        items.iter().map(|_| Err(broken("a command answered too little".to_owned()))).collect();
+        items.iter().map(|_| Err(StoreError::broken("a command answered too little"))).collect();
     let mut slots: HashMap<u16, (Vec<usize>, Vec<I>)> = HashMap::new();
     for (place, item) in items.into_iter().enumerate() {
         let (places, slot) = slots.entry(redis.slot_of(key(&item))).or_default();
@@ -132,9 +132,9 @@ where
                 }
             }
             Err(error) => {
-                let failed = shared(error.is_unavailable(), error);
+                let failed = StoreError::from(error);
                 for place in places {
-                    answers[place] = Err(failed());
+                    answers[place] = Err(failed.clone());
                 }
             }
         }

@@ -6,7 +6,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::audit_outbox_sql::record;
-use super::{ServerCredentialStore, SqlAccounts, StoreError, broken};
+use super::{ServerCredentialStore, SqlAccounts, StoreError};
 use crate::audit::{Fact, Occasion};
 use crate::secret::SecretHash;
 use crate::server_credential::{ServerCredential, ServerName};
@@ -72,7 +72,7 @@ impl ServerCredentialStore for SqlAccounts {
         const SECRET: &str = "SELECT secret_hash FROM server_credentials WHERE id = $1";
         let hash: Option<Vec<u8>> =
             on!(self.database, pool => sqlx::query_scalar(SECRET).bind(id).fetch_optional(pool).await)?;
-        hash.map(SecretHash::try_from).transpose().map_err(|_| broken("a hash of the wrong length".to_owned()))
+        hash.map(SecretHash::try_from).transpose().map_err(|_| StoreError::broken("a hash of the wrong length"))
     }
 
     async fn delete_credential(&self, id: Uuid, actor: Uuid, occasion: &Occasion) -> Result<bool, StoreError> {

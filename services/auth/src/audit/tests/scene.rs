@@ -3,34 +3,30 @@
 use std::num::NonZeroU32;
 
 use pkg_api::log::v1::{DeviceSessionEndReason as Ended, SignInMethod as Method, SignInRefusal as Refused};
-use pkg_auth::{Argon2id, Issuer, RefreshSecrets, SigningKey};
+use pkg_auth::{Argon2id, Issuer, JwkSet, RefreshSecrets, SigningKey, Verifier};
 use pkg_db::SqlRevocations;
 use pkg_middleware::{Quota, RevocationWatch};
 
 use super::*;
 use crate::account::{AccountRole, Email, Identifier, Username};
-use crate::audit::{Actor, OutboxRelay, RequestId, sign_in_buffer};
-use crate::hashing::PasswordHasher;
-use crate::known_devices::KnownDevices;
-use crate::limits::{SignInLimits, SignInQuotas};
-use crate::moderation::{BanReason, Moderation};
-use crate::ownership::{Credential, Ownership};
+use crate::audit::{Actor, RequestId};
+use crate::grpc::AuthApi;
+use crate::limits::SignInQuotas;
+use crate::moderation::BanReason;
+use crate::ownership::Credential;
 use crate::password::Password;
 use crate::secret::SecretHash;
-use crate::server_credential::{ServerCredentials, ServerName};
-use crate::sessions::{Origin, Owner, Sessions};
-use crate::sign_in::{DeviceSecret, Registration, SignIn};
+use crate::server_credential::ServerName;
+use crate::sessions::{Origin, Owner};
+use crate::sign_in::{DeviceSecret, Registration};
 use crate::store::{SqlAccounts, SqlDeviceSessions};
-use crate::tokens::{Lifetimes, TokenMint, Tokens};
+use crate::tokens::{Lifetimes, Tokens};
+use crate::{Deps, Parts, Settings};
 
-/// Everything that records something, on embedded stores.
+/// The service on embedded stores, its tasks running.
 struct Scene {
     log: Arc<dyn Log>,
-    sign_in: SignIn,
-    sessions: Sessions,
-    ownership: Ownership,
-    moderation: Moderation,
-    servers: ServerCredentials,
+    auth: AuthApi,
     _tasks: [Running; 2],
     _database: TestDatabase,
 }
@@ -39,55 +35,30 @@ impl Scene {
     /// One in which each account may be tried so many times.
     async fn new(tries: u32) -> Self {
         let (database, ambient) = (pkg_db::testing::sqlite().await, Ambient::system());
-        let (log, counters) = (log_in(&database), Counted::new().counters);
-        let (audit, drain) = sign_in_buffer(log.clone(), ambient.clone(), counters.clone());
-        let accounts = Arc::new(SqlAccounts::new(database.clone()));
-        let relay = OutboxRelay { outbox: accounts.clone(), log: log.clone(), counters };
+        let log = log_in(&database);
+        let key = SigningKey::generate([7; 32]);
+        let deps = Deps {
+            accounts: SqlAccounts::new(database.clone()),
+            device_sessions: Arc::new(SqlDeviceSessions::new(database.clone())),
+            log: log.clone(),
+            revocations: RevocationWatch::new(Arc::new(SqlRevocations::new(database.clone())), ambient.clone()),
+            verifier: Arc::new(Verifier::new(&JwkSet::new([key.public()]), "muster", "muster").unwrap()),
+            issuer: Issuer::new(key, "muster", "muster"),
+            refresh_secrets: RefreshSecrets::new([[7_u8; 32]]).unwrap(),
+            stores: Vec::new(),
+            ambient,
+        };
         let many = Quota::per_second(NonZeroU32::new(1_000).unwrap(), NonZeroU32::new(1_000).unwrap());
         let per_account = Quota::every(Duration::from_hours(1), NonZeroU32::new(tries).unwrap());
-        let quotas = SignInQuotas { per_address: many, creations: many, per_account };
-        let limits = Arc::new(SignInLimits::new(quotas));
-        let revocations = RevocationWatch::new(Arc::new(SqlRevocations::new(database.clone())), ambient.clone());
-        let passwords = PasswordHasher::start(1, &Argon2id::with_params(8, 1, 1), [0; 16]);
-        let mint = Arc::new(TokenMint {
-            issuer: Issuer::new(SigningKey::generate([7; 32]), "muster", "muster"),
-            refresh: RefreshSecrets::new([[7_u8; 32]]).unwrap(),
+        let settings = Settings {
             lifetimes: Lifetimes { access: Duration::from_mins(15), session: Duration::from_hours(1) },
-            ambient: ambient.clone(),
-        });
-        let sessions = Sessions {
-            store: Arc::new(SqlDeviceSessions::new(database.clone())),
-            accounts: accounts.clone(),
-            revocations: revocations.clone(),
-            mint: mint.clone(),
-            limits: limits.clone(),
-            audit: audit.clone(),
-            ambient: ambient.clone(),
+            quotas: SignInQuotas { per_address: many, creations: many, per_account },
+            hashing_threads: 1,
+            hashing: Argon2id::with_params(8, 1, 1),
         };
-        Self {
-            sign_in: SignIn {
-                accounts: accounts.clone(),
-                sessions: sessions.clone(),
-                passwords: passwords.clone(),
-                limits: limits.clone(),
-                devices: Arc::new(KnownDevices::new()),
-                audit: audit.clone(),
-                ambient: ambient.clone(),
-            },
-            ownership: Ownership {
-                accounts: accounts.clone(),
-                sessions: sessions.clone(),
-                passwords,
-                limits: limits.clone(),
-                ambient: ambient.clone(),
-            },
-            moderation: Moderation { accounts: accounts.clone(), sessions: sessions.clone(), ambient: ambient.clone() },
-            servers: ServerCredentials { store: accounts, mint, revocations, limits, audit, ambient },
-            sessions,
-            _tasks: [Running::start(|end| relay.run(end)), Running::start(|end| drain.run(end))],
-            log,
-            _database: database,
-        }
+        let Parts { auth, changes, sign_ins, .. } = Parts::of(deps, &settings);
+        let tasks = [Running::start(|end| changes.run(end)), Running::start(|end| sign_ins.run(end))];
+        Self { log, auth, _tasks: tasks, _database: database }
     }
 
     async fn register(&self, name: &str) -> (Uuid, Tokens) {
@@ -97,19 +68,19 @@ impl Scene {
             password: password("correct horse"),
             id: None,
         };
-        let (account, tokens) = self.sign_in.register(&registration, &origin()).await.unwrap();
+        let (account, tokens) = self.auth.sign_in.register(&registration, &origin()).await.unwrap();
         (account.id, tokens)
     }
 
     async fn log_in(&self, name: &str, text: &str) -> Option<Tokens> {
         let identifier = Identifier::parse(name).unwrap();
-        let outcome = self.sign_in.log_in(&identifier, &password(text), &origin()).await;
+        let outcome = self.auth.sign_in.log_in(&identifier, &password(text), &origin()).await;
         outcome.ok().map(|(_, tokens)| tokens)
     }
 
     async fn log_in_with_device(&self, secret: &str) -> Option<(Uuid, Tokens)> {
         let secret = DeviceSecret(SecretHash::of(secret));
-        let outcome = self.sign_in.log_in_with_device(&secret, &origin()).await;
+        let outcome = self.auth.sign_in.log_in_with_device(&secret, &origin()).await;
         outcome.ok().map(|(account, tokens, _)| (account.id, tokens))
     }
 
@@ -187,7 +158,7 @@ async fn sign_ins_and_refusals() {
     let second = scene.log_in("neo", "correct horse").await.unwrap();
     assert!(scene.log_in("neo", "wrong horse").await.is_none());
     assert!(scene.log_in("nobody", "wrong horse").await.is_none());
-    scene.moderation.ban(admin(), user, BanReason::parse("words").unwrap(), None).await.unwrap();
+    scene.auth.moderation.ban(admin(), user, BanReason::parse("words").unwrap(), None).await.unwrap();
     assert!(scene.log_in("neo", "correct horse").await.is_none());
 
     let expected = [
@@ -208,10 +179,14 @@ async fn sign_ins_and_refusals() {
 async fn too_many_tries() {
     let scene = Scene::new(1).await;
     let (guest, tokens) = scene.log_in_with_device("a device").await.unwrap();
-    assert!(scene.log_in_with_device("a device").await.is_none());
+    for _ in 0..3 {
+        assert!(scene.log_in_with_device("a device").await.is_none());
+    }
+    assert!(scene.log_in("nobody", "wrong horse").await.is_none());
     let expected = ["registered, guest: true".to_owned(), signed_in(Method::Device, tokens.session)];
-    assert_eq!(scene.recorded(3, &guest.to_string()).await, expected);
-    assert_eq!(scene.recorded(3, "").await, [refused(Method::Device, Refused::RateLimited)]);
+    assert_eq!(scene.recorded(4, &guest.to_string()).await, expected);
+    let expected = [refused(Method::Device, Refused::RateLimited), refused(Method::Password, Refused::UnknownUser)];
+    assert_eq!(scene.recorded(4, "").await, expected, "what comes too often is recorded once");
 }
 
 #[tokio::test]
@@ -221,14 +196,14 @@ async fn a_guest_from_the_first_sign_in_to_the_end() {
     let (_, second) = scene.log_in_with_device("a device").await.unwrap();
     let (name, email) = (Username::parse("neo").unwrap(), Email::parse("neo@example.com").unwrap());
     let (old, new) = (password("correct horse"), password("better horse"));
-    scene.ownership.upgrade_guest(&owner(guest, &second), name, email, &old).await.unwrap();
+    scene.auth.ownership.upgrade_guest(&owner(guest, &second), name, email, &old).await.unwrap();
     let third = scene.log_in("neo", "correct horse").await.unwrap();
     for _ in 0..2 {
-        scene.ownership.change_password(&owner(guest, &third), &old, &new).await.unwrap();
+        scene.auth.ownership.change_password(&owner(guest, &third), &old, &new).await.unwrap();
     }
     let credential = Credential::Password(new);
     for _ in 0..2 {
-        scene.ownership.delete(&owner(guest, &third), &credential).await.unwrap();
+        scene.auth.ownership.delete(&owner(guest, &third), &credential).await.unwrap();
     }
 
     let expected = [
@@ -255,16 +230,16 @@ async fn why_sessions_end() {
     }
     let [reused, kept, ended_by_other, other, logged_out, demoted] = opened.as_slice() else { unreachable!() };
 
-    let successor = scene.sessions.refresh(&reused.refresh, &origin()).await.unwrap();
-    scene.sessions.refresh(&successor.refresh, &origin()).await.unwrap();
-    assert!(scene.sessions.refresh(&reused.refresh, &origin()).await.is_err());
-    scene.sessions.log_out(&owner(user, logged_out)).await.unwrap();
-    scene.sessions.log_out(&owner(user, logged_out)).await.unwrap();
-    scene.sessions.end_any(&owner(user, kept), ended_by_other.session).await.unwrap();
-    assert_eq!(scene.sessions.end_others(&owner(user, demoted)).await.unwrap(), 2);
+    let successor = scene.auth.sessions.refresh(&reused.refresh, &origin()).await.unwrap();
+    scene.auth.sessions.refresh(&successor.refresh, &origin()).await.unwrap();
+    assert!(scene.auth.sessions.refresh(&reused.refresh, &origin()).await.is_err());
+    scene.auth.sessions.log_out(&owner(user, logged_out)).await.unwrap();
+    scene.auth.sessions.log_out(&owner(user, logged_out)).await.unwrap();
+    scene.auth.sessions.end_any(&owner(user, kept), ended_by_other.session).await.unwrap();
+    assert_eq!(scene.auth.sessions.end_others(&owner(user, demoted)).await.unwrap(), 2);
     for _ in 0..2 {
-        scene.moderation.set_role(admin(), user, AccountRole::Admin).await.unwrap();
-        scene.moderation.unban(admin(), user).await.unwrap();
+        scene.auth.moderation.set_role(admin(), user, AccountRole::Admin).await.unwrap();
+        scene.auth.moderation.unban(admin(), user).await.unwrap();
     }
 
     let expected = [
@@ -286,12 +261,12 @@ async fn why_sessions_end() {
 async fn game_servers_and_their_credentials() {
     let scene = Scene::new(100).await;
     let name = ServerName::parse("a server").unwrap();
-    let (credential, secret) = scene.servers.create(&admin(), name).await.unwrap();
-    scene.servers.issue_token(credential.id, &secret, &origin()).await.unwrap();
-    assert!(scene.servers.issue_token(credential.id, "wrong", &origin()).await.is_err());
-    assert!(scene.servers.issue_token(id(), &secret, &origin()).await.is_err());
-    scene.servers.delete(&admin(), credential.id).await.unwrap();
-    assert!(scene.servers.delete(&admin(), credential.id).await.is_err());
+    let (credential, secret) = scene.auth.servers.create(&admin(), name).await.unwrap();
+    scene.auth.servers.issue_token(credential.id, &secret, &origin()).await.unwrap();
+    assert!(scene.auth.servers.issue_token(credential.id, "wrong", &origin()).await.is_err());
+    assert!(scene.auth.servers.issue_token(id(), &secret, &origin()).await.is_err());
+    scene.auth.servers.delete(&admin(), credential.id).await.unwrap();
+    assert!(scene.auth.servers.delete(&admin(), credential.id).await.is_err());
 
     let expected = [
         format!("created by {}", admin().user),

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::*;
 use crate::audit::sign_in_buffer::BUFFER;
-use crate::audit::{Fact, SignInMethod, sign_in_buffer};
+use crate::audit::{Fact, Refusal, SignInMethod, sign_in_buffer};
 
 fn signed_in(user: Uuid, session: usize) -> Fact {
     let session = Uuid::from_u128(session as u128);
@@ -49,6 +49,28 @@ async fn what_finds_no_place_is_counted_and_the_rest_is_appended_once_the_log_se
     log.set(None);
     let events = read(&*log, BUFFER).await.remove(&user.to_string()).unwrap();
     assert_eq!(events.len(), BUFFER);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_flood_of_refusals_leaves_room_for_sign_ins() {
+    let database = pkg_db::testing::sqlite().await;
+    let (log, counted) = (log_in(&database), Counted::new());
+    let (buffer, drain) = sign_in_buffer(log.clone(), Ambient::system(), counted.counters.clone());
+    let refused = Fact::SignInRefused { who: None, method: SignInMethod::Password, refusal: Refusal::Overloaded };
+    for _ in 0..BUFFER {
+        buffer.note(refused, &"a request".into());
+    }
+    let dropped = BUFFER / 2;
+    assert_eq!(counted.buffer_full.load(Ordering::Relaxed), dropped as u64);
+    let user = id();
+    for session in 0..dropped {
+        buffer.note(signed_in(user, session), &"a request".into());
+    }
+    assert_eq!(counted.buffer_full.load(Ordering::Relaxed), dropped as u64);
+
+    let running = Running::start(|shutdown| drain.run(shutdown));
+    assert_eq!(read(&*log, BUFFER).await[&user.to_string()].len(), dropped);
     running.stop().await;
 }
 
