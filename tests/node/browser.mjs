@@ -4,21 +4,14 @@
 // node browser.mjs BASE_URL ALLOWED_HOST:PORT OTHER_HOST:PORT FOLDER_OF_GENERATED_CODE CHROMIUM
 
 import assert from "node:assert/strict";
-import http from "node:http";
-import path from "node:path";
-import { fileURLToPath } from "node:url";
 
-import { build } from "esbuild";
-import { chromium } from "playwright-core";
+import { bundle, launch, serve } from "./site.mjs";
 
 const [baseUrl, allowed, other, generated, executablePath] = process.argv.slice(2);
 
-const script = await bundle();
-const servers = await Promise.all([allowed, other].map(serve));
-const browser = await chromium.launch({
-  executablePath,
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
-});
+const script = await bundle("page.mjs", generated);
+const servers = await Promise.all([allowed, other].map((address) => serve(address, script)));
+const browser = await launch(executablePath);
 try {
   const lived = await run(allowed);
   assert.equal(lived.email, lived.registered);
@@ -43,27 +36,4 @@ async function run(origin) {
   const found = await page.evaluate((baseUrl) => globalThis.live(baseUrl), baseUrl);
   await page.close();
   return { ...found, console: said.join("\n") };
-}
-
-async function bundle() {
-  const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(new URL("page.mjs", import.meta.url))],
-    alias: { generated: path.resolve(generated) },
-    bundle: true,
-    format: "iife",
-    write: false,
-  });
-  return outputFiles[0].text;
-}
-
-function serve(address) {
-  const [host, port] = address.split(":");
-  const server = http.createServer((request, response) => {
-    const isScript = request.url === "/page.js";
-    response.setHeader("content-type", isScript ? "text/javascript" : "text/html; charset=utf-8");
-    response.end(isScript ? script : "<!doctype html><title>Muster</title><script src=page.js></script>");
-  });
-  return new Promise((resolve, reject) => {
-    server.once("error", reject).listen(Number(port), host, () => resolve(server));
-  });
 }

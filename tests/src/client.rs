@@ -7,8 +7,13 @@ use pkg_api::auth::v1::{
     LoginRequest, LoginWithDeviceRequest, LoginWithDeviceResponse, RefreshTokenRequest, RegisterRequest,
     RegisterResponse, Tokens, ValidateTokenRequest,
 };
+use pkg_api::events::v1::event_service_client::EventServiceClient;
+use pkg_api::game::v1::catalog_service_client::CatalogServiceClient;
+use pkg_api::game::v1::entity_service_client::EntityServiceClient;
+use pkg_api::game::v1::session_service_client::SessionServiceClient;
 use pkg_api::player::v1::GetProfileRequest;
 use pkg_api::player::v1::player_service_client::PlayerServiceClient;
+use pkg_api::presence::v1::presence_service_client::PresenceServiceClient;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
@@ -19,6 +24,9 @@ use tonic_types::StatusExt;
 
 use crate::text::{PASSWORD, email, random_text, username};
 use crate::wait::eventually;
+
+/// The largest message of the game service.
+const MESSAGE_BYTES: usize = 2 * 1024 * 1024;
 
 /// A connection to one server.
 #[derive(Debug, Clone)]
@@ -37,6 +45,16 @@ impl Client {
         Self { channel: endpoint.connect_lazy() }
     }
 
+    /// As [`Self::of`], taking no more than so many bytes of a stream that nobody reads.
+    ///
+    /// # Panics
+    /// Never: an address makes a URI.
+    #[must_use]
+    pub fn with_window(address: SocketAddr, bytes: u32) -> Self {
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address makes a URI");
+        Self { channel: endpoint.initial_stream_window_size(bytes).connect_lazy() }
+    }
+
     /// The connection itself.
     #[must_use]
     pub fn channel(&self) -> &Channel {
@@ -53,6 +71,36 @@ impl Client {
     #[must_use]
     pub fn player(&self) -> PlayerServiceClient<Channel> {
         PlayerServiceClient::new(self.channel.clone())
+    }
+
+    /// `muster.game.v1.CatalogService`.
+    #[must_use]
+    pub fn catalog(&self) -> CatalogServiceClient<Channel> {
+        CatalogServiceClient::new(self.channel.clone())
+    }
+
+    /// `muster.game.v1.SessionService`.
+    #[must_use]
+    pub fn sessions(&self) -> SessionServiceClient<Channel> {
+        SessionServiceClient::new(self.channel.clone())
+    }
+
+    /// `muster.game.v1.EntityService`.
+    #[must_use]
+    pub fn entities(&self) -> EntityServiceClient<Channel> {
+        EntityServiceClient::new(self.channel.clone())
+    }
+
+    /// `muster.events.v1.EventService`.
+    #[must_use]
+    pub fn events(&self) -> EventServiceClient<Channel> {
+        EventServiceClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES)
+    }
+
+    /// `muster.presence.v1.PresenceService`.
+    #[must_use]
+    pub fn presence(&self) -> PresenceServiceClient<Channel> {
+        PresenceServiceClient::new(self.channel.clone())
     }
 
     /// Registers somebody with [`PASSWORD`].

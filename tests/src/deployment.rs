@@ -1,4 +1,4 @@
-//! Replicas of `muster auth` and what they share.
+//! Replicas of `muster auth` and `muster game`, and what they share.
 
 use std::net::SocketAddr;
 
@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::muster::{Muster, run_muster};
 use crate::proxy::Proxy;
+use crate::signer::Signer;
 use crate::test_variable;
 use crate::text::random_text;
 
@@ -89,7 +90,7 @@ impl Deployment {
     /// Starts a replica, with flags of its own.
     #[must_use]
     pub fn replica(&self, flags: &[&str]) -> Muster {
-        Muster::auth(&self.environment(), flags)
+        Muster::service("auth", &self.environment(), flags)
     }
 
     /// Starts a replica on which no sign-in is too many, with flags of its own.
@@ -101,7 +102,26 @@ impl Deployment {
     /// Starts a replica on which no sign-in is too many where one has been before, with flags of its own.
     #[must_use]
     pub fn unlimited_replica_at(&self, api: SocketAddr, flags: &[&str]) -> Muster {
-        Muster::auth_at(api, &self.environment(), &[&UNLIMITED, flags].concat())
+        Muster::service_at(api, "auth", &self.environment(), &[&UNLIMITED, flags].concat())
+    }
+
+    /// Starts a replica of the game service, with flags of its own.
+    #[must_use]
+    pub fn game_replica(&self, flags: &[&str]) -> Muster {
+        Muster::service("game", &self.game_environment(), flags)
+    }
+
+    /// Starts a replica of the game service where one has been before, with flags of its own.
+    #[must_use]
+    pub fn game_replica_at(&self, api: SocketAddr, flags: &[&str]) -> Muster {
+        Muster::service_at(api, "game", &self.game_environment(), flags)
+    }
+
+    /// What signs tokens that the replicas accept.
+    #[must_use]
+    pub fn signer(&self) -> Signer {
+        let key = std::fs::read_to_string(self.key_file()).expect("we wrote it");
+        Signer::new(SigningKey::from_pem(&key).expect("we made it"))
     }
 
     /// What stands between the replicas and Postgres.
@@ -135,6 +155,15 @@ impl Deployment {
             ("MUSTER_SIGNING_KEY", self.key_file()),
             ("MUSTER_REFRESH_SECRETS", self.refresh_secret.clone()),
         ]
+    }
+
+    /// The variables that every replica of the game service is started with: it has no secret of the auth service.
+    #[must_use]
+    pub fn game_environment(&self) -> Vec<(&'static str, String)> {
+        let mut environment = self.environment();
+        environment.retain(|(name, _)| !["MUSTER_SIGNING_KEY", "MUSTER_REFRESH_SECRETS"].contains(name));
+        environment.push(("MUSTER_ACCEPTED_KEYS", self.key_file()));
+        environment
     }
 
     fn key_file(&self) -> String {

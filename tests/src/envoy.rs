@@ -22,6 +22,8 @@ const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 pub struct Edge {
     /// The replicas of the auth service.
     pub auth: Vec<SocketAddr>,
+    /// The replicas of the game service; without any, `/healthz` does not ask for them.
+    pub game: Vec<SocketAddr>,
     /// How many proxies in front of Envoy are trusted.
     pub trusted_hops: u8,
     /// The origins whose pages may call.
@@ -32,19 +34,23 @@ pub struct Edge {
     pub address_burst: u32,
     /// The same for sign-ins.
     pub sign_in_burst: u32,
+    /// The same for publications.
+    pub publish_burst: u32,
 }
 
 impl Edge {
-    /// Reflection, no pages, and nobody is limited.
+    /// Accounts alone, reflection, no pages, and nobody is limited.
     #[must_use]
     pub fn of(auth: &[SocketAddr]) -> Self {
         Self {
             auth: auth.to_vec(),
+            game: Vec::new(),
             trusted_hops: 0,
             origins: Vec::new(),
             reflection: true,
             address_burst: 1_000_000,
             sign_in_burst: 1_000_000,
+            publish_burst: 1_000_000,
         }
     }
 
@@ -57,13 +63,18 @@ impl Edge {
             format!("{{ socket_address: {{ address: {}, port_value: {} }} }}", address.ip(), address.port())
         };
         let bucket = |burst: u32| format!("{{ max_tokens: {burst}, tokens_per_fill: {burst}, fill_interval: 60s }}");
-        let endpoints: Vec<_> =
-            self.auth.iter().map(|replica| format!("{{ endpoint: {{ address: {} }} }}", address(*replica))).collect();
+        let endpoints = |replicas: &[SocketAddr]| {
+            let endpoint = |replica: &SocketAddr| format!("{{ endpoint: {{ address: {} }} }}", address(*replica));
+            format!("[{{ lb_endpoints: [{}] }}]", replicas.iter().map(endpoint).collect::<Vec<_>>().join(", "))
+        };
+        let needed = if self.game.is_empty() { "" } else { ", game: { value: 1 }" };
         let origins: Vec<_> = self.origins.iter().map(|origin| format!("{{ exact: \"{origin}\" }}")).collect();
 
         value("listen", &address(listen));
         value("admin", &address(admin));
-        value("auth", &format!("[{{ lb_endpoints: [{}] }}]", endpoints.join(", ")));
+        value("auth", &endpoints(&self.auth));
+        value("game", &endpoints(&self.game));
+        value("needed", &format!("{{ auth: {{ value: 1 }}{needed} }}"));
         value("descriptors", &api.join("muster.binpb").display().to_string());
         value("api_tables", &api.join("?.lua").display().to_string());
         value("strict_json", &script());
@@ -72,6 +83,7 @@ impl Edge {
         value("reflection", if self.reflection { "100" } else { "0" });
         value("address_limit", &bucket(self.address_burst));
         value("sign_in_limit", &bucket(self.sign_in_burst));
+        value("publish_limit", &bucket(self.publish_burst));
         value("heap", "536870912");
         yaml
     }

@@ -22,7 +22,7 @@ pub(crate) const PORT_ATTEMPTS: usize = 10;
 /// How long an answer over HTTP may take.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A running `muster dev` or `muster auth`.
+/// A running `muster dev`, `muster auth` or `muster game`.
 #[derive(Debug)]
 pub struct Muster {
     process: Process,
@@ -41,21 +41,21 @@ impl Muster {
         })
     }
 
-    /// `muster auth` with these variables and flags, ready.
+    /// `muster ROLE`, a service, with these variables and flags, ready.
     #[must_use]
-    pub fn auth(environment: &[(&str, String)], flags: &[&str]) -> Self {
+    pub fn service(role: &str, environment: &[(&str, String)], flags: &[&str]) -> Self {
         Self::start_on_free_ports("\"serving\"", |api, admin| {
-            let mut command = command("auth", environment);
+            let mut command = command(role, environment);
             command.args(["--listen", &api.to_string(), "--admin-listen", &admin.to_string()]).args(flags);
             (command, admin)
         })
     }
 
-    /// `muster auth` where one has been before, ready.
+    /// As [`Self::service`], where one has been before.
     #[must_use]
-    pub fn auth_at(api: SocketAddr, environment: &[(&str, String)], flags: &[&str]) -> Self {
+    pub fn service_at(api: SocketAddr, role: &str, environment: &[(&str, String)], flags: &[&str]) -> Self {
         let started = Self::start_on_free_ports("\"serving\"", |_, admin| {
-            let mut command = command("auth", environment);
+            let mut command = command(role, environment);
             command.args(["--listen", &api.to_string(), "--admin-listen", &admin.to_string()]).args(flags);
             (command, admin)
         });
@@ -134,6 +134,12 @@ impl Muster {
     #[must_use]
     pub fn finish(self) -> Finished {
         self.process.finish()
+    }
+
+    /// How much memory the process has, in bytes, as the system sees it.
+    #[must_use]
+    pub fn resident_bytes(&self) -> u64 {
+        self.process.resident_bytes()
     }
 
     /// What the process has written so far.

@@ -93,6 +93,18 @@ impl Process {
         self.child.wait().expect("a killed child ends");
     }
 
+    /// How much memory the process has, in bytes, as the system sees it.
+    ///
+    /// # Panics
+    /// If it has ended.
+    #[must_use]
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the process runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
+        let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("it is a number");
+        kibibytes * 1024
+    }
+
     /// All that the process has written so far: standard output, then standard error.
     #[must_use]
     pub fn output(&self) -> String {

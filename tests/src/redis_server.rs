@@ -33,6 +33,13 @@ impl RedisServer {
         format!("redis://{}/0", self.address)
     }
 
+    /// Waits until all that was acknowledged is with the system, which keeps it over a SIGKILL.
+    pub fn wait_until_written(&self) {
+        eventually_blocking("nothing waits to be written", || {
+            ask(self.address, b"INFO persistence\r\n").ok()?.contains("aof_buffer_length:0\r\n").then_some(())
+        });
+    }
+
     /// Sends SIGKILL, and waits until the server is gone.
     pub fn kill(&mut self) {
         self.process.kill();
@@ -57,7 +64,15 @@ fn serve(folder: &TempDir, address: SocketAddr) -> Process {
 }
 
 fn answers(address: SocketAddr) -> bool {
-    let mut answer = [0; 5];
-    let Ok(mut stream) = TcpStream::connect(address) else { return false };
-    stream.write_all(b"PING\r\n").and_then(|()| stream.read_exact(&mut answer)).is_ok() && &answer == b"+PONG"
+    ask(address, b"PING\r\n").is_ok_and(|answer| answer.starts_with("+PONG"))
+}
+
+/// What the server answers before it is told to quit.
+fn ask(address: SocketAddr, command: &[u8]) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(command)?;
+    stream.write_all(b"QUIT\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }

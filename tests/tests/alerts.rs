@@ -53,13 +53,17 @@ mod real_metrics {
     async fn alerts_find_their_metrics_and_labels() {
         let deployment = Deployment::new().await;
         let replica = deployment.replica(&["--trusted-hops", "1"]);
-        let envoy = Envoy::start(&Edge::of(&[replica.api()]));
+        let game = deployment.game_replica(&["--trusted-hops", "1"]);
+        let mut edge = Edge::of(&[replica.api()]);
+        edge.game = vec![game.api()];
+        let envoy = Envoy::start(&edge);
         system_tests::Client::of(envoy.address()).register().await;
         let scraped = system_tests::eventually("the registration is in the log", async || {
             let metrics = Curl::to(replica.admin()).text("/metrics");
             metrics.contains("muster_log_append_seconds_bucket").then_some(metrics)
         })
         .await
+            + &Curl::to(game.admin()).text("/metrics")
             + &Curl::to(envoy.admin()).text("/stats/prometheus");
         for alert in alerts() {
             for name in alert.metrics.iter().filter(|name| !ABSENT_AT_FIRST.contains(&name.as_str())) {

@@ -11,6 +11,7 @@ mod hostile;
 #[path = "every_rpc/routes.rs"]
 mod routes;
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -18,15 +19,17 @@ use arbitrary::{Texts, message};
 use bytes::Bytes;
 use http::StatusCode;
 use pkg_api::auth::v1::CreateServerCredentialRequest;
+use pkg_api::game::v1::SessionRules;
 use pkg_api::player::v1::GetProfileRequest;
+use pkg_auth::{Role, SigningKey};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use prost::Message;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use serde_json::Value;
 use system_tests::{
-    Client, LIMIT, Muster, Outcome, PASSWORD, UNLIMITED, bearer, body, call_grpc_within, call_http, frame, random_text,
-    refusal, run_muster,
+    Client, Deployment, LIMIT, Muster, Outcome, PASSWORD, SignedIn, Signer, UNLIMITED, bearer, body, call_grpc_within,
+    call_http, frame, random_text, refusal,
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -37,8 +40,10 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{FILE_DESCRIPTOR_SET, ServerReflectionRequest};
 
-/// How many random messages each RPC gets, and each JSON route.
+/// How many random messages each RPC gets, and each JSON route…
 const CASES: u32 = 24;
+/// …and on real stores, where a call takes longer.
+const CASES_ON_STORES: u32 = 6;
 /// How long a stream has for its first message, which need not come: its deadline, as gRPC writes it.
 const STREAM_PATIENCE: &str = "300m";
 /// How many times more in the long form.
@@ -46,25 +51,11 @@ const LONG: u32 = 10;
 
 #[test]
 fn whatever_is_sent_to_an_rpc_the_server_is_not_at_fault() {
-    let scene = Scene::set();
-    let methods = scene.runtime.block_on(scene.served());
-    assert!(methods.iter().any(|method| method.full_name() == "muster.auth.v1.AuthService.Register"));
-    for method in methods {
-        for (name, bytes) in hostile::bodies(&method.input()) {
-            // One of them comes past the access table of any method.
-            scene.call(&method, Caller::Nobody, &bytes, name);
-            scene.call(&method, Caller::Admin, &bytes, name);
-        }
-        let strategy = (any_caller(), message(&method.input(), &scene.texts));
-        let run = runner().run(&strategy, |(caller, message)| {
-            scene.call(&method, caller, &frame(&message.encode_to_vec()), "a random message");
-            Ok(())
-        });
-        run.unwrap_or_else(|error| panic!("{}: {error}", method.full_name()));
-    }
+    let scene = Scene::set(Place::dev());
+    scene.call_every_rpc(CASES);
     for route in routes::of(&scene.pool) {
         let strategy = (any_caller(), routes::request(&route, &scene.texts));
-        let run = runner().run(&strategy, |(caller, request)| {
+        let run = runner(CASES).run(&strategy, |(caller, request)| {
             scene.call_route(caller, &request);
             Ok(())
         });
@@ -73,52 +64,138 @@ fn whatever_is_sent_to_an_rpc_the_server_is_not_at_fault() {
     scene.assert_well();
 }
 
+/// With Postgres, Redis and Kafka.
+mod real_stores {
+    use super::{CASES_ON_STORES, Place, Scene};
+
+    #[test]
+    fn whatever_is_sent_to_an_rpc_the_services_are_not_at_fault() {
+        let scene = Scene::set(Place::stores());
+        scene.call_every_rpc(CASES_ON_STORES);
+        scene.assert_well();
+    }
+}
+
 /// On whose behalf a call is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Caller {
     Nobody,
     Player,
+    Server,
     Admin,
+    Service,
 }
 
 fn any_caller() -> impl Strategy<Value = Caller> {
-    prop_oneof![1 => Just(Caller::Nobody), 2 => Just(Caller::Player), 2 => Just(Caller::Admin)]
+    prop_oneof![
+        1 => Just(Caller::Nobody),
+        3 => Just(Caller::Player),
+        1 => Just(Caller::Server),
+        3 => Just(Caller::Admin),
+        1 => Just(Caller::Service),
+    ]
 }
 
-/// A server, and what exists on it.
+/// Where the API is served, and what signs tokens there.
+struct Place {
+    /// The first of them does accounts, the last one games.
+    servers: Vec<Muster>,
+    signer: Signer,
+    /// Ends after the servers.
+    _stores: Box<dyn Any>,
+}
+
+impl Place {
+    fn dev() -> Self {
+        let data = TempDir::new().unwrap();
+        let muster = Muster::dev(data.path(), &UNLIMITED);
+        let key = std::fs::read_to_string(data.path().join("signing-key.pem")).unwrap();
+        let signer = Signer::new(SigningKey::from_pem(&key).unwrap());
+        Self { servers: vec![muster], signer, _stores: Box::new(data) }
+    }
+
+    fn stores() -> Self {
+        const DESCRIBED: [&str; 4] = ["--reflection", "true", "--allow-in-production", "reflection"];
+        let deployment = Runtime::new().unwrap().block_on(Deployment::new());
+        let servers = vec![deployment.unlimited_replica(&DESCRIBED), deployment.game_replica(&DESCRIBED)];
+        Self { servers, signer: deployment.signer(), _stores: Box::new(deployment) }
+    }
+}
+
+/// Servers, and what exists on them.
 struct Scene {
     runtime: Runtime,
-    muster: Muster,
-    client: Client,
+    place: Place,
+    /// One for each server.
+    clients: Vec<Client>,
     pool: DescriptorPool,
     texts: Arc<Texts>,
     /// The callers' tokens, as long as no call has ended their sessions.
     tokens: Mutex<HashMap<Caller, Option<String>>>,
-    data: TempDir,
 }
 
 impl Scene {
-    fn set() -> Self {
+    fn set(place: Place) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let data = TempDir::new().unwrap();
-        let muster = Muster::dev(data.path(), &UNLIMITED);
-        let client = runtime.block_on(async { Client::of(muster.api()) });
-        let tokens = Mutex::default();
-        let mut scene = Self { runtime, muster, client, pool: pool(), texts: Arc::default(), tokens, data };
+        let clients = runtime.block_on(async { place.servers.iter().map(|server| Client::of(server.api())).collect() });
+        let mut scene = Self { runtime, place, clients, pool: pool(), texts: Arc::default(), tokens: Mutex::default() };
         scene.texts = Arc::new(scene.runtime.block_on(scene.inhabit()));
         scene
     }
 
+    fn accounts(&self) -> &Client {
+        self.clients.first().unwrap()
+    }
+
+    fn games(&self) -> &Client {
+        self.clients.last().unwrap()
+    }
+
+    /// Sends every method what no honest client sends, and so many random messages.
+    fn call_every_rpc(&self, cases: u32) {
+        let methods = self.runtime.block_on(self.served());
+        for name in ["muster.auth.v1.AuthService.Register", "muster.events.v1.EventService.Publish"] {
+            assert!(methods.iter().any(|(_, method)| method.full_name() == name), "{name}");
+        }
+        for (client, method) in methods {
+            for (name, bytes) in hostile::bodies(&method.input()) {
+                // One of them comes past the access table of any method.
+                for caller in [Caller::Nobody, Caller::Admin, Caller::Service] {
+                    self.call(client, &method, caller, &bytes, name);
+                }
+            }
+            let strategy = (any_caller(), message(&method.input(), &self.texts));
+            let run = runner(cases).run(&strategy, |(caller, message)| {
+                self.call(client, &method, caller, &frame(&message.encode_to_vec()), "a random message");
+                Ok(())
+            });
+            run.unwrap_or_else(|error| panic!("{}: {error}", method.full_name()));
+        }
+    }
+
     /// Makes things whose ids and names random messages may mention.
     async fn inhabit(&self) -> Texts {
-        let registered = self.client.register().await;
+        let registered = self.accounts().register().await;
         let (user, tokens) = (registered.user.unwrap(), registered.tokens.unwrap());
-        let request = CreateServerCredentialRequest { name: "fra-1".to_owned() };
-        let request = bearer(request, &self.token(Caller::Admin).await.unwrap());
-        let created = self.client.auth().create_server_credential(request).await.unwrap().into_inner();
-        let guest = self.client.new_guest().await;
-        self.client.player().get_profile(bearer(GetProfileRequest {}, &guest.access_token)).await.unwrap();
+        let admin = self.token(Caller::Admin).await.unwrap();
+        let request = bearer(CreateServerCredentialRequest { name: "fra-1".to_owned() }, &admin);
+        let created = self.accounts().auth().create_server_credential(request).await.unwrap().into_inner();
+        let guest = self.accounts().new_guest().await;
+        self.accounts().player().get_profile(bearer(GetProfileRequest {}, &guest.access_token)).await.unwrap();
+
+        // A session of the player who makes the calls.
+        let player = SignedIn { id: user.user_id.clone(), token: tokens.access_token.clone() };
+        let game = self.games().create_game(&admin, SessionRules::default()).await;
+        let session = self.games().create_session(&player, &game).await;
+        let (session, cursor) = (session.session.unwrap().session_id, session.cursor);
+        self.tokens.lock().await.insert(Caller::Player, Some(player.token));
         Texts::of(&[
+            ("game_id", &game),
+            ("session_id", &session),
+            ("cursor", &cursor),
+            ("topic", &format!("session/{session}")),
+            ("topic", &format!("player/{}", user.user_id)),
+            ("topic", "announcements"),
             ("user_id", &user.user_id),
             ("player_id", &user.user_id),
             ("player_ids", &user.user_id),
@@ -141,32 +218,37 @@ impl Scene {
         ])
     }
 
-    /// The methods of every service that the server says it has.
-    async fn served(&self) -> Vec<MethodDescriptor> {
-        let request = ServerReflectionRequest {
-            host: String::new(),
-            message_request: Some(MessageRequest::ListServices(String::new())),
-        };
-        let mut client = ServerReflectionClient::new(self.client.channel().clone());
-        let answers = client.server_reflection_info(tokio_stream::once(request)).await.unwrap();
-        let answer = answers.into_inner().message().await.unwrap().unwrap().message_response;
-        let Some(MessageResponse::ListServicesResponse(list)) = answer else { panic!("{answer:?}") };
-        let describe = |name: String| {
-            self.pool.get_service_by_name(&name).unwrap_or_else(|| panic!("{name} is served and not described"))
-        };
-        list.service.into_iter().flat_map(|service| describe(service.name).methods().collect::<Vec<_>>()).collect()
+    /// The methods of every service that a server says it has, each with a client of the server.
+    async fn served(&self) -> Vec<(&Client, MethodDescriptor)> {
+        let mut served = Vec::new();
+        for client in &self.clients {
+            let request = ServerReflectionRequest {
+                host: String::new(),
+                message_request: Some(MessageRequest::ListServices(String::new())),
+            };
+            let mut reflection = ServerReflectionClient::new(client.channel().clone());
+            let answers = reflection.server_reflection_info(tokio_stream::once(request)).await.unwrap();
+            let answer = answers.into_inner().message().await.unwrap().unwrap().message_response;
+            let Some(MessageResponse::ListServicesResponse(list)) = answer else { panic!("{answer:?}") };
+            for service in list.service {
+                let described = self.pool.get_service_by_name(&service.name);
+                let described = described.unwrap_or_else(|| panic!("{} is served and not described", service.name));
+                served.extend(described.methods().map(|method| (client, method)));
+            }
+        }
+        served
     }
 
     /// A new token for a caller.
     async fn token(&self, caller: Caller) -> Option<String> {
-        match caller {
-            Caller::Nobody => None,
-            Caller::Player => Some(self.client.new_guest().await.access_token),
-            Caller::Admin => {
-                let folder = self.data.path().to_str().unwrap();
-                Some(run_muster(&["token", "--data", folder], &[]).stdout.trim().to_owned())
-            }
-        }
+        let role = match caller {
+            Caller::Nobody => return None,
+            Caller::Player => return Some(self.accounts().new_guest().await.access_token),
+            Caller::Server => Role::Server,
+            Caller::Admin => Role::Admin,
+            Caller::Service => Role::Service,
+        };
+        Some(self.place.signer.sign_in(role).token)
     }
 
     /// Makes a call with the caller's token; again with a new one if an earlier call has ended the session.
@@ -184,11 +266,11 @@ impl Scene {
     }
 
     /// Makes a call, and checks that whatever is wrong with it is the caller's doing.
-    fn call(&self, method: &MethodDescriptor, caller: Caller, bytes: &Bytes, what: &str) {
+    fn call(&self, client: &Client, method: &MethodDescriptor, caller: Caller, bytes: &Bytes, what: &str) {
         let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
         let call = async |token: Option<&str>| {
             let patience = method.is_server_streaming().then_some(STREAM_PATIENCE);
-            let call = call_grpc_within(patience, self.client.channel(), &path, token, body(bytes.clone()));
+            let call = call_grpc_within(patience, client.channel(), &path, token, body(bytes.clone()));
             let answer = tokio::time::timeout(LIMIT, call).await;
             answer.unwrap_or_else(|_| panic!("{path} does not answer {what} of {caller:?}"))
         };
@@ -205,7 +287,7 @@ impl Scene {
                 .method(request.verb.as_str())
                 .uri(request.path.as_str())
                 .header("content-type", "application/json");
-            let call = call_http(self.client.channel(), builder, token, body(request.body.clone()));
+            let call = call_http(self.games().channel(), builder, token, body(request.body.clone()));
             tokio::time::timeout(LIMIT, call).await.unwrap_or_else(|_| panic!("no answer to {shown}"))
         };
         let ended = |(status, _): &(StatusCode, Bytes)| *status == StatusCode::UNAUTHORIZED;
@@ -219,9 +301,11 @@ impl Scene {
     }
 
     fn assert_well(mut self) {
-        assert!(self.muster.ended().is_none(), "the process ended");
-        assert!(!self.muster.output().contains("panicked"), "a handler panicked");
-        self.muster.wait_until_ready();
+        for server in &mut self.place.servers {
+            assert!(server.ended().is_none(), "the process ended");
+            assert!(!server.output().contains("panicked"), "a handler panicked");
+            server.wait_until_ready();
+        }
     }
 }
 
@@ -243,9 +327,9 @@ fn pool() -> DescriptorPool {
 }
 
 /// Other cases at each run; a failure is shrunk and shown.
-fn runner() -> TestRunner {
+fn runner(cases: u32) -> TestRunner {
     let times = if std::env::var_os("MUSTER_TEST_LONG").is_some_and(|long| long == "1") { LONG } else { 1 };
-    let config = Config { cases: CASES * times, max_shrink_iters: 200, failure_persistence: None, ..Config::default() };
+    let config = Config { cases: cases * times, max_shrink_iters: 200, failure_persistence: None, ..Config::default() };
     let seed = pkg_ambient::Ambient::system().random::<32>();
     TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed))
 }

@@ -30,6 +30,8 @@ pub(crate) struct Nodes<'a> {
     pub(crate) other: &'a dyn Bus,
     /// Removes all that the store knows of a topic, with readers or without.
     pub(crate) forget: Box<dyn Fn(Topic) -> BoxFuture<'a, ()> + Send + Sync + 'a>,
+    /// Where a topic is, as a store asks that reads a state beside it.
+    pub(crate) position: Box<dyn Fn(Topic) -> BoxFuture<'a, Cursor> + Send + Sync + 'a>,
     /// How many random histories to try.
     pub(crate) histories: u32,
 }
@@ -63,7 +65,7 @@ pub(crate) fn numbered(number: usize) -> NewEvent {
 
 /// Publishes an event, and says where the topic is after it.
 pub(crate) async fn publish(bus: &dyn Bus, topic: &Topic, number: usize) -> Cursor {
-    let published = bus.publish(topic, &[numbered(number)]).await.unwrap();
+    let published = bus.publish(topic, &[numbered(number)], None).await.unwrap();
     assert!(!published[0].repeated);
     published[0].cursor.unwrap()
 }

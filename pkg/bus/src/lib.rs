@@ -27,7 +27,7 @@ pub use cursor::{Cursor, InvalidCursor, MAX_CURSOR_BYTES};
 pub use event::{Delivery, Event, NewEvent, Published};
 pub use memory::MemoryBus;
 pub use reader::{MAX_FOLLOWED, Reader};
-pub use redis::{PUBLISH_LUA, Publication, RedisBus};
+pub use redis::{POSITION_LUA, PUBLISH_LUA, Position, Publication, RedisBus};
 pub use retention::{Retention, Retentions};
 pub use topic::{InvalidTopic, MAX_TOPIC_BYTES, Topic};
 
@@ -50,8 +50,14 @@ pub trait Bus: Send + Sync {
     /// published on the topic before, or stands twice in here, is published once; ids are remembered as long as the topic
     /// lives, but for an hour at most.
     ///
-    /// Says what became of each.
-    async fn publish(&self, topic: &Topic, events: &[NewEvent]) -> Result<Vec<Published>, PublishError>;
+    /// The retention says how long the events of the topic are kept from now on, those of before too; without one it is
+    /// that of the topic's class. Says what became of each event.
+    async fn publish(
+        &self,
+        topic: &Topic,
+        events: &[NewEvent],
+        retention: Option<Retention>,
+    ) -> Result<Vec<Published>, PublishError>;
 
     /// Publishes an event that is kept nowhere: to readers on this node before this returns, to those on others soon, or
     /// not at all if they are slow. Those that one node publishes on a topic are never reordered.

@@ -16,7 +16,8 @@ use crate::counters::Counters;
 use crate::feed::{Attachment, Feed, Source};
 use crate::topic_map::TopicMap;
 use crate::{
-    Bus, Event, FollowError, NewEvent, PublishError, Published, Reader, Retention, Retentions, Topic, check_size,
+    Bus, Cursor, Event, FollowError, NewEvent, PublishError, Published, Reader, Retention, Retentions, Topic,
+    check_size,
 };
 
 /// How often topics are looked through for what is past its time, in seconds; only while the bus is used.
@@ -41,7 +42,6 @@ struct Shared {
 
 /// A topic. Of the locks the log's comes first.
 struct MemoryTopic {
-    retention: Retention,
     /// Open while there are readers.
     feed: Arc<Feed>,
     readers: AtomicUsize,
@@ -65,10 +65,15 @@ impl MemoryBus {
 
     /// As [`Bus::publish`], at once: who changes a state under a lock of its own and publishes before giving it back
     /// makes both one step for everybody.
-    pub fn publish_now(&self, topic: &Topic, events: &[NewEvent]) -> Result<Vec<Published>, PublishError> {
+    pub fn publish_now(
+        &self,
+        topic: &Topic,
+        events: &[NewEvent],
+        retention: Option<Retention>,
+    ) -> Result<Vec<Published>, PublishError> {
         check_size(events.iter().map(|event| &event.payload))?;
         let (memory, published) = self.shared.with_log(topic, |memory, log, now| {
-            let (published, fresh) = log.append(topic, events, &memory.retention, now)?;
+            let (published, fresh) = log.append(topic, events, retention, now)?;
             self.shared.counters.published.increment(fresh.len() as u64);
             memory.feed.change_quietly(|backlog| {
                 if backlog.is_open() {
@@ -83,10 +88,20 @@ impl MemoryBus {
         published
     }
 
+    /// Where a topic is. Who reads a state under a lock of its own and asks before giving it back gets the place after
+    /// which everything happens that the state does not have.
+    #[must_use]
+    pub fn position(&self, topic: &Topic) -> Cursor {
+        self.shared.with_log(topic, |_, log, now| {
+            log.remember(now);
+            log.end_cursor()
+        }).1
+    }
+
     /// As [`Bus::end`], at once.
     pub fn end_now(&self, topic: &Topic) {
         let (memory, ()) = self.shared.with_log(topic, |memory, log, now| {
-            log.end(&memory.retention, now);
+            log.end(now);
             memory.feed.change_quietly(|backlog| {
                 if backlog.is_open() {
                     backlog.end_topic();
@@ -99,8 +114,8 @@ impl MemoryBus {
     /// Forgets a topic, as if its time were over. Its readers are told of a gap.
     #[cfg(test)]
     pub(crate) fn forget(&self, topic: &Topic) {
-        let (memory, ()) = self.shared.with_log(topic, |memory, log, _| {
-            log.restart(&self.shared.ambient);
+        let (memory, ()) = self.shared.with_log(topic, |memory, log, now| {
+            log.restart(&self.shared.ambient, now);
             memory.feed.change_quietly(|backlog| {
                 if backlog.is_open() {
                     backlog.restart(log.end_cursor());
@@ -119,8 +134,13 @@ impl MemoryBus {
 
 #[async_trait]
 impl Bus for MemoryBus {
-    async fn publish(&self, topic: &Topic, events: &[NewEvent]) -> Result<Vec<Published>, PublishError> {
-        self.publish_now(topic, events)
+    async fn publish(
+        &self,
+        topic: &Topic,
+        events: &[NewEvent],
+        retention: Option<Retention>,
+    ) -> Result<Vec<Published>, PublishError> {
+        self.publish_now(topic, events, retention)
     }
 
     fn publish_unretained(&self, topic: &Topic, payload: Bytes) -> Result<(), PublishError> {
@@ -165,7 +185,7 @@ impl Shared {
                 // It was, between finding and locking it.
                 continue;
             }
-            log.refresh(memory.has_readers(), &memory.retention, &self.ambient, now);
+            log.refresh(memory.has_readers(), &self.ambient, now);
             let result = work(&memory, &mut log, now);
             drop(log);
             return (memory, result);
@@ -173,14 +193,10 @@ impl Shared {
     }
 
     fn find(&self, topic: &Topic, now: OffsetDateTime, mark: impl FnOnce(&MemoryTopic)) -> Arc<MemoryTopic> {
-        let make = || {
-            let retention = self.retentions.of(topic);
-            MemoryTopic {
-                feed: Arc::new(Feed::new(topic.clone())),
-                readers: AtomicUsize::new(0),
-                log: Mutex::new(Log::new(&self.ambient, now + retention.memory())),
-                retention,
-            }
+        let make = || MemoryTopic {
+            feed: Arc::new(Feed::new(topic.clone())),
+            readers: AtomicUsize::new(0),
+            log: Mutex::new(Log::new(&self.ambient, self.retentions.of(topic), now)),
         };
         self.topics.get_or_insert(topic, make, mark)
     }
@@ -222,7 +238,7 @@ impl Source for Shared {
         let mut others = 0;
         let memory = self.find(topic, now, |memory| others = memory.readers.fetch_add(1, Ordering::AcqRel));
         let mut log = memory.log();
-        log.refresh(others > 0, &memory.retention, &self.ambient, now);
+        log.refresh(others > 0, &self.ambient, now);
         let mut attachment = Attachment::new(self.clone(), memory.feed.clone());
         if !memory.feed.backlog().is_open() {
             memory.feed.change_quietly(|backlog| backlog.open(log.end_cursor(), log.has_ended()));
@@ -242,7 +258,7 @@ impl Source for Shared {
     fn detach(&self, topic: &Topic) {
         let (memory, ()) = self.with_log(topic, |memory, log, now| {
             if memory.readers.fetch_sub(1, Ordering::AcqRel) == 1 {
-                log.remember(&memory.retention, now);
+                log.remember(now);
                 memory.feed.change_quietly(crate::backlog::Backlog::close);
                 self.followed.fetch_sub(1, Ordering::Relaxed);
                 self.counters.topics.decrement(1);

@@ -35,11 +35,11 @@ use crate::counters::Counters;
 use crate::feed::{Attachment, Source};
 use crate::topic_map::TopicMap;
 use crate::{
-    Bus, Cursor, Event, FollowError, NewEvent, PAGE_BYTES, PAGE_EVENTS, PublishError, Published, Reader, Retentions,
-    Topic, check_size,
+    Bus, Cursor, Event, FollowError, NewEvent, PAGE_BYTES, PAGE_EVENTS, PublishError, Published, Reader, Retention,
+    Retentions, Topic, check_size,
 };
 
-pub use publication::{PUBLISH_LUA, Publication};
+pub use publication::{POSITION_LUA, PUBLISH_LUA, Position, Publication};
 
 /// How many messages of other nodes wait to be read; if there are more, the streams are read instead.
 const INBOX: usize = 16_384;
@@ -47,7 +47,8 @@ const INBOX: usize = 16_384;
 const CATCH_UPS_AT_ONCE: usize = 32;
 
 static PUBLISH: LazyLock<Script> = LazyLock::new(|| Script::with_library(PUBLISH_LUA, "return bus_publish(1, 1)"));
-static READ: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/read.lua")));
+static READ: LazyLock<Script> =
+    LazyLock::new(|| Script::with_library(POSITION_LUA, include_str!("redis/read.lua")));
 
 /// Topics in Redis, or in a Redis Cluster. Readers on this node end with it.
 pub struct RedisBus {
@@ -105,12 +106,26 @@ impl RedisBus {
         Ok(Self { shared, tasks, stop })
     }
 
-    /// Events that a script of a store publishes together with what it writes: see [`PUBLISH_LUA`].
-    pub fn publication(&self, topic: &Topic, events: &[NewEvent]) -> Result<Publication, PublishError> {
+    /// Events that a script of a store publishes together with what it writes: see [`PUBLISH_LUA`]. They are kept as for
+    /// [`Bus::publish`].
+    pub fn publication(
+        &self,
+        topic: &Topic,
+        events: &[NewEvent],
+        retention: Option<Retention>,
+    ) -> Result<Publication, PublishError> {
         check_size(events.iter().map(|event| &event.payload))?;
         let Shared { redis, ambient, retentions, counters, .. } = &*self.shared;
         counters.published.increment(events.len() as u64);
-        Ok(Publication::new(redis, ambient, retentions.of(topic), topic, events))
+        let retention = retention.unwrap_or_else(|| retentions.of(topic));
+        Ok(Publication::new(redis, ambient, retention, topic, events))
+    }
+
+    /// Where a topic is, to be asked by the script of a store together with what it reads: see [`POSITION_LUA`].
+    #[must_use]
+    pub fn position(&self, topic: &Topic) -> Position {
+        let Shared { redis, ambient, retentions, .. } = &*self.shared;
+        Position::new(redis, ambient, retentions.of(topic).memory(), topic)
     }
 
     /// Leaves the bus: readers on this node get nothing more. Returns when all tasks have ended.
@@ -123,17 +138,22 @@ impl RedisBus {
     async fn run(&self, publication: Publication) -> Result<Vec<Published>, PublishError> {
         let keys = publication.keys().to_vec();
         let answer: Value = PUBLISH.run(&self.shared.redis, keys, publication.arguments()).await?;
-        Publication::published(answer)
+        Publication::published(answer).map(|(published, _end)| published)
     }
 }
 
 #[async_trait]
 impl Bus for RedisBus {
-    async fn publish(&self, topic: &Topic, events: &[NewEvent]) -> Result<Vec<Published>, PublishError> {
+    async fn publish(
+        &self,
+        topic: &Topic,
+        events: &[NewEvent],
+        retention: Option<Retention>,
+    ) -> Result<Vec<Published>, PublishError> {
         if events.is_empty() {
             return Ok(Vec::new());
         }
-        self.run(self.publication(topic, events)?).await
+        self.run(self.publication(topic, events, retention)?).await
     }
 
     fn publish_unretained(&self, topic: &Topic, payload: Bytes) -> Result<(), PublishError> {
@@ -157,7 +177,7 @@ impl Bus for RedisBus {
     }
 
     async fn end(&self, topic: &Topic) -> Result<(), PublishError> {
-        self.run(self.publication(topic, &[])?.and_end()).await?;
+        self.run(self.publication(topic, &[], None)?.and_end()).await?;
         Ok(())
     }
 

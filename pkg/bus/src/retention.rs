@@ -36,7 +36,7 @@ impl Retention {
     }
 }
 
-/// How long events are kept, by the class of their topic.
+/// How long events are kept by the class of their topic, if who publishes them does not say.
 #[derive(Debug, Clone, Default)]
 pub struct Retentions {
     default: Retention,

@@ -215,11 +215,12 @@ impl Server {
         let mut own = Service::new(OWN_NAME).add(health, HEALTH_ACCESS);
         if self.settings.reflection {
             let described = self.pool.encode_to_vec();
+            let listed = || names.iter().chain(self.beside).chain(&[HEALTH]);
             let builder = || {
                 let builder = tonic_reflection::server::Builder::configure()
                     .register_encoded_file_descriptor_set(&described)
                     .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
-                names.iter().chain(self.beside).chain(&[HEALTH]).fold(builder, |builder, name| builder.with_service_name(*name))
+                listed().fold(builder, |builder, name| builder.with_service_name(*name))
             };
             pool.decode_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)?;
             pool.decode_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)?;

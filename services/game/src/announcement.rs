@@ -130,7 +130,7 @@ impl Announcements {
         let event = NewEvent { id: Some(announcement.id), payload: envelope::encode(&Audience::Everyone, &event) };
         let topic = TopicKind::Announcements(announcement.game).topic();
         let topic = topic.map_err(|error| PublishError::Broken(error.into()))?;
-        self.bus.publish(&topic, &[event]).await?;
+        self.bus.publish(&topic, &[event], None).await?;
         Ok(())
     }
 }

@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use pkg_bus::{Cursor, NewEvent};
-use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::actor::Actor;
 use crate::entity::{self, Entity, EntityOutcome, EntityRefused, Operation, Touched};
 use crate::envelope::{self, Audience};
-use crate::publishing::rates::{Bucket, Rates};
-use crate::session::{Attempt, Refused};
+use crate::session::{Attempt, Refused, Rules};
 use crate::session_message;
-use crate::sessions::{SessionError, Sessions, Standing};
+use crate::sessions::{SessionError, Sessions};
 use crate::store::{EntityCommit, EntityCommitted, StoreError};
 
 /// How often a change is tried because somebody else was first.
@@ -21,13 +19,10 @@ const ATTEMPTS: usize = 64;
 const STEP: usize = 500;
 /// …and how often in one call: a page may be short, and the next one goes on.
 const STEPS: usize = 20;
-/// How many times as much as a player a game server may do.
-const SERVER_RATE_FACTOR: std::num::NonZeroU32 = std::num::NonZeroU32::new(10).expect("not zero");
 
 /// The entities of all sessions.
 pub struct Entities {
     sessions: Sessions,
-    rates: Rates,
 }
 
 /// A part of the entities of a session.
@@ -36,7 +31,7 @@ pub struct EntityList {
     pub entities: Vec<Entity>,
     /// After which one the next page begins; nothing on the last page.
     pub next: Option<Uuid>,
-    /// Where the session's topic was before.
+    /// Where the session's topic was when the first of them were read.
     pub cursor: Option<Cursor>,
 }
 
@@ -59,7 +54,7 @@ impl Entities {
     /// The entities of these sessions.
     #[must_use]
     pub fn new(sessions: Sessions) -> Self {
-        Self { sessions, rates: Rates::new(Instant::now()) }
+        Self { sessions }
     }
 
     /// One entity.
@@ -80,11 +75,11 @@ impl Entities {
     ) -> Result<EntityList, EntityError> {
         self.sessions.admit(by, session).await?;
         let store = &self.sessions.entities;
-        let cursor = store.entity_cursor(session).await?;
-        let (mut entities, mut next) = (Vec::new(), after);
+        let (mut entities, mut next, mut cursor) = (Vec::new(), after, None);
         let step = if kind.is_some() { STEP } else { size };
         for _ in 0..STEPS {
             let page = store.entity_page(session, next, step).await?;
+            cursor = cursor.or(page.position);
             for entity in page.entities {
                 next = Some(entity.id);
                 if kind.is_none_or(|kind| entity.kind == kind) {
@@ -114,7 +109,7 @@ impl Entities {
         by: Actor,
     ) -> Result<Vec<Entity>, EntityError> {
         let store = &self.sessions.entities;
-        let (game, most) = self.check(session, operations.len(), by).await?;
+        let (game, rules) = self.check(session, operations.len(), by).await?;
         let ids: std::collections::BTreeSet<Uuid> = operations.iter().map(Operation::id).collect();
         let ids: Vec<Uuid> = ids.into_iter().collect();
         for _ in 0..ATTEMPTS {
@@ -138,7 +133,8 @@ impl Entities {
                 expected: touched.expected(),
                 put: touched.put(),
                 delete: touched.delete(),
-                most,
+                most: rules.max_entities,
+                kept: rules.events.kept(),
                 event: NewEvent { id: None, payload: envelope::encode(&Audience::Everyone, &message) },
                 batch: batch.map(|batch| (batch, answers)),
             };
@@ -152,28 +148,17 @@ impl Entities {
         Err(SessionError::Contended.into())
     }
 
-    /// Whether the caller may change entities at all, and so often. Answers with the game, and how many there may be.
-    async fn check(&self, session: Uuid, changes: usize, by: Actor) -> Result<(Uuid, usize), EntityError> {
+    /// Whether the caller may change entities at all, and so often. Answers with the game and the session's rules.
+    async fn check(&self, session: Uuid, changes: usize, by: Actor) -> Result<(Uuid, Rules), EntityError> {
         let loaded = self.sessions.store.load(session).await?.ok_or(SessionError::NotFound)?.session;
         let standing = crate::sessions::standing(&loaded, by)?;
         if loaded.is_over() {
             let refused = Refused::State { state: loaded.state, attempt: Attempt::ChangeEntities };
             return Err(SessionError::Refused(refused).into());
         }
-        let limits = loaded.rules.events;
-        let own = match standing {
-            Standing::Server => limits.player_events_per_second.saturating_mul(SERVER_RATE_FACTOR),
-            Standing::Seated { .. } | Standing::Admin => limits.player_events_per_second,
-        };
-        let changes = u32::try_from(changes).unwrap_or(u32::MAX);
-        let now = Instant::now();
-        let take = |bucket, rate| {
-            let taken = self.rates.take(bucket, changes, rate, now);
-            taken.map_err(|retry_after| EntityError::Limited { retry_after })
-        };
-        take(Bucket::Publisher(session, by.id()), own)?;
-        take(Bucket::Session(session), limits.session_events_per_second)?;
-        Ok((loaded.game, loaded.rules.max_entities))
+        let counted = self.sessions.spend(by, session, &standing, &loaded.rules.events, changes);
+        counted.map_err(|retry_after| EntityError::Limited { retry_after })?;
+        Ok((loaded.game, loaded.rules))
     }
 
     async fn over(&self, session: Uuid) -> Result<EntityError, StoreError> {

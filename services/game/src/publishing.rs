@@ -1,8 +1,5 @@
 //! Publishing the game's own events to a session.
 
-pub(crate) mod rates;
-
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,18 +7,13 @@ use bytes::Bytes;
 use pkg_ambient::Ambient;
 use pkg_api::events::v1::event::Payload;
 use pkg_api::events::v1::{Event, GameEvent};
-use pkg_bus::{Bus, Cursor, NewEvent, PublishError, Published, Topic};
+use pkg_bus::{Bus, Cursor, NewEvent, PublishError, Published, Retention, Topic};
 use time::OffsetDateTime;
-use tokio::time::Instant;
 use uuid::Uuid;
 
-use self::rates::{Bucket, Rates};
 use crate::actor::Actor;
 use crate::envelope::{self, Audience};
-use crate::sessions::{self, Publishing, SessionError, Sessions, Standing};
-
-/// How many times as many events as a player a game server may publish.
-const SERVER_RATE_FACTOR: NonZeroU32 = NonZeroU32::new(10).expect("ten is not zero");
+use crate::sessions::{self, Publishing, SessionError, Sessions};
 
 /// Events to be published on a session's topic: all of them, or none.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,33 +70,36 @@ pub enum PublicationError {
 pub struct Publisher {
     bus: Arc<dyn Bus>,
     sessions: Sessions,
-    rates: Rates,
     ambient: Ambient,
 }
 
 impl Publisher {
     pub fn new(bus: Arc<dyn Bus>, sessions: Sessions, ambient: Ambient) -> Self {
-        Self { bus, sessions, rates: Rates::new(Instant::now()), ambient }
+        Self { bus, sessions, ambient }
     }
 
-    /// Publishes. Retained events become one step of the topic; unretained ones follow it, in their order.
+    /// Publishes. Retained events become one step of the topic, and unretained ones go to readers in their order. Between
+    /// the two kinds there is no order: unretained ones do not wait for the store, neither here nor on their way.
     pub async fn publish(&self, who: Actor, publication: Publication) -> Result<Vec<Outcome>, PublicationError> {
         let Publication { session, events } = publication;
         let publishing = self.sessions.may_publish(who, session).await?;
         check(&events, &publishing)?;
-        self.take_rate(who, session, events.len(), &publishing)?;
+        let Publishing { standing, limits, .. } = &publishing;
+        let counted = self.sessions.spend(who, session, standing, limits, events.len());
+        counted.map_err(|retry_after| PublicationError::Limited { retry_after })?;
 
         // A game server is nobody who plays.
         let player_id = if who.is_server() { String::new() } else { who.id().to_string() };
         let ready: Vec<Ready> = events.into_iter().map(|draft| Ready::of(draft, &player_id)).collect();
-        self.send(&sessions::topic(session), &ready).await
+        self.send(&sessions::topic(session), &ready, limits.kept()).await
     }
 
-    async fn send(&self, topic: &Topic, ready: &[Ready]) -> Result<Vec<Outcome>, PublicationError> {
+    async fn send(&self, topic: &Topic, ready: &[Ready], kept: Retention) -> Result<Vec<Outcome>, PublicationError> {
         let retained = ready.iter().filter(|event| event.retained);
         let retained: Vec<_> =
             retained.map(|event| NewEvent { id: event.id, payload: event.payload.clone() }).collect();
-        let published = if retained.is_empty() { Vec::new() } else { self.bus.publish(topic, &retained).await? };
+        let published =
+            if retained.is_empty() { Vec::new() } else { self.bus.publish(topic, &retained, Some(kept)).await? };
         let mut published = published.into_iter();
         let mut outcomes = Vec::with_capacity(ready.len());
         for Ready { id, retained, payload } in ready {
@@ -117,28 +112,6 @@ impl Publisher {
             outcomes.extend(outcome);
         }
         Ok(outcomes)
-    }
-
-    fn take_rate(
-        &self,
-        who: Actor,
-        session: Uuid,
-        events: usize,
-        publishing: &Publishing,
-    ) -> Result<(), PublicationError> {
-        let now = Instant::now();
-        let events = u32::try_from(events).unwrap_or(u32::MAX);
-        let limits = &publishing.limits;
-        let own = match publishing.standing {
-            Standing::Server => limits.player_events_per_second.saturating_mul(SERVER_RATE_FACTOR),
-            Standing::Seated { .. } | Standing::Admin => limits.player_events_per_second,
-        };
-        let take = |bucket, rate| {
-            let taken = self.rates.take(bucket, events, rate, now);
-            taken.map_err(|retry_after| PublicationError::Limited { retry_after })
-        };
-        take(Bucket::Publisher(session, who.id()), own)?;
-        take(Bucket::Session(session), limits.session_events_per_second)
     }
 }
 

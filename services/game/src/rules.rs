@@ -59,7 +59,7 @@ impl CatalogGames {
     async fn read(&self, game: Uuid) -> Result<Option<GameRules>, StoreError> {
         let Some(game) = self.store.game(game).await? else { return Ok(None) };
         let definition = self.revision(game.id, game.definition_revision).await?;
-        let missing = || StoreError::Broken("a game without its definition".into());
+        let missing = || StoreError::broken("a game without its definition");
         Ok(Some(GameRules {
             revision: game.definition_revision,
             definition: definition.ok_or_else(missing)?,
@@ -86,7 +86,7 @@ impl Games for CatalogGames {
         }
         let Some(found) = self.store.revision(game, Some(revision)).await? else { return Ok(None) };
         let parsed = Definition::parse(found.rules.document());
-        let definition = parsed.map_err(|_| StoreError::Broken("a stored definition is not valid".into()))?;
+        let definition = parsed.map_err(|_| StoreError::broken("a stored definition is not valid"))?;
         let definition = Arc::new(definition);
         self.revisions.insert((game, revision), Arc::clone(&definition));
         Ok(Some(definition))

@@ -13,6 +13,7 @@ use crate::entity::{Controller, Entity, EntityChange, NewOwner};
 use crate::session::{
     End, EndReason, Errand, LeaveReason, PlayerResult, Results, Seat, Session, SessionEvent, State, Visibility,
 };
+use crate::store::SessionPlace;
 use crate::timestamps::timestamp;
 
 /// The session, with its join code for those who may see it.
@@ -237,6 +238,23 @@ pub fn record(session: &Session, errand: &Errand, now: OffsetDateTime) -> log::R
             (session.id, record::Event::SessionEnded(ended))
         }
     };
+    recorded(record_id, key, event, now)
+}
+
+/// That a session is gone with the store that held it: nothing more is known of it, its queue neither.
+pub fn lost(game: Uuid, place: SessionPlace, now: OffsetDateTime) -> log::Record {
+    let ended = log::SessionEnded {
+        session_id: place.session.to_string(),
+        game_id: game.to_string(),
+        create_time: Some(timestamp(pkg_db::from_millis(place.created_ms))),
+        end_time: Some(timestamp(now)),
+        reason: api::SessionEndReason::Lost.into(),
+        ..log::SessionEnded::default()
+    };
+    recorded(place.session, format!("{game}/"), record::Event::SessionEnded(ended), now)
+}
+
+fn recorded(record_id: Uuid, key: String, event: record::Event, now: OffsetDateTime) -> log::Record {
     log::Record {
         record_id: record_id.to_string(),
         time: Some(timestamp(now)),

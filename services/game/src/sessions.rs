@@ -10,6 +10,7 @@ mod errands;
 mod finding;
 mod joining;
 mod permission;
+mod rates;
 mod running;
 mod sweeper;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use pkg_ambient::Ambient;
 use pkg_bus::{Bus, Cursor, Topic};
 use pkg_log::Log;
 use time::OffsetDateTime;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 pub(crate) use connections::standing;
@@ -36,6 +38,7 @@ pub use permission::Publishing;
 use self::errands::Errands;
 use self::joining::JoinLimits;
 use self::permission::Permissions;
+use self::rates::Rates;
 use self::turns::Turns;
 use crate::rules::Games;
 use crate::session::{Refused, Session};
@@ -65,13 +68,15 @@ pub struct Sessions {
     turns: Arc<Turns>,
     permissions: Arc<Permissions>,
     join_limits: Arc<JoinLimits>,
+    rates: Arc<Rates>,
 }
 
 /// A session as somebody sees it, and where its topic is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
     pub session: Session,
-    pub cursor: Option<Cursor>,
+    /// Everything after it is not in this state, and nothing before it is missing.
+    pub cursor: Cursor,
     /// Where the topic was at the beginning.
     pub begin: Option<Cursor>,
 }
@@ -131,6 +136,7 @@ impl Sessions {
             turns: Arc::new(Turns::new()),
             permissions: Arc::new(Permissions::new()),
             join_limits: Arc::new(JoinLimits::new()),
+            rates: Arc::new(Rates::new(Instant::now())),
         }
     }
 

@@ -17,12 +17,9 @@ mod sessions_contract;
 mod sessions_memory;
 mod sessions_redis;
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
-use pkg_batching::Unanswered;
 use pkg_bus::PublishError;
-use pkg_redis::RedisError;
+pub use pkg_store::StoreError;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -37,17 +34,6 @@ pub use sessions_memory::MemorySessions;
 pub use sessions_redis::RedisSessions;
 
 use crate::catalog::{Game, GameKey, GameState, Rules, Shown};
-
-/// A store could not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// It cannot be reached, or is overloaded: the same call may succeed later.
-    #[error("the store is not available")]
-    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// It answered something that it must not: a defect.
-    #[error("the store answered something unexpected")]
-    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
 
 /// A game to be created.
 #[derive(Debug, Clone)]
@@ -199,47 +185,16 @@ pub trait SessionCounts: Send + Sync {
     async fn trend(&self, moment: OffsetDateTime, after: i64, limit: usize) -> Result<Vec<Place>, StoreError>;
 }
 
-/// Something is stored that must not be.
-fn broken(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
-    StoreError::Broken(what.into())
-}
-
 /// A limit as SQL takes it.
 fn rows(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        if pkg_db::is_unavailable(&error) { Self::Unavailable(error.into()) } else { Self::Broken(error.into()) }
-    }
-}
-
-/// One answer to all calls of a batch that failed.
-fn shared<E: std::error::Error + Send + Sync + 'static>(unavailable: bool, error: E) -> impl Fn() -> StoreError {
-    let error = Arc::new(error);
-    let kind = if unavailable { StoreError::Unavailable } else { StoreError::Broken };
-    move || kind(error.clone().into())
-}
-
-impl From<Unanswered> for StoreError {
-    fn from(error: Unanswered) -> Self {
-        Self::Broken(error.into())
-    }
-}
-
-impl From<RedisError> for StoreError {
-    fn from(error: RedisError) -> Self {
-        if error.is_unavailable() { Self::Unavailable(error.into()) } else { Self::Broken(error.into()) }
-    }
-}
-
-impl From<PublishError> for StoreError {
-    fn from(error: PublishError) -> Self {
-        if matches!(error, PublishError::Unavailable(_)) {
-            Self::Unavailable(error.into())
-        } else {
-            Self::Broken(error.into())
-        }
+/// A script could not publish.
+fn unpublished(error: PublishError) -> StoreError {
+    if matches!(error, PublishError::Unavailable(_)) {
+        StoreError::unavailable(error)
+    } else {
+        StoreError::broken(error)
     }
 }

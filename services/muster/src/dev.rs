@@ -51,12 +51,13 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let ambient = Ambient::system();
     let (database, keys) = open(&options.data, &ambient).await?;
     pkg_db::migrate_up(&database, None).await?;
-    let tokens = keys.into_tools(&options.tokens)?;
+    let tokens = keys.into_tools(&options.tokens.names)?;
 
     let mut settings = options.edge.settings(options.listen);
     settings.admin = AdminAt::SamePort;
     settings.reflection = true;
     settings.json = true;
+    settings.limits.message_bytes = games::MESSAGE_BYTES;
 
     let log = Arc::new(crate::log::embedded(&database, &ambient)?);
     let stores = Stores {

@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -11,11 +11,13 @@ use pkg_ambient::Ambient;
 use pkg_auth::{Issuer, Jwk, JwkSet, RefreshSecrets, SigningKey, Verifier};
 use secrecy::{ExposeSecret, SecretSlice};
 
-use crate::options::{Mode, SecretOptions, TokenOptions};
+use crate::options::{Mode, SecretOptions, TokenNames, VerifyingOptions};
 
 /// The file of the data folder that holds the signing key.
 pub const SIGNING_KEY_FILE: &str = "signing-key.pem";
 const REFRESH_SECRET_FILE: &str = "refresh-secret";
+/// How the option is called that says whose tokens are accepted.
+const ACCEPTED_KEYS: &str = "MUSTER_ACCEPTED_KEYS (--accepted-keys)";
 
 /// What signs and checks tokens.
 pub struct Keys {
@@ -32,6 +34,12 @@ pub struct TokenTools {
     pub refresh: RefreshSecrets,
 }
 
+/// What a server needs of the keys that signs nothing.
+pub struct Verifying {
+    pub verifier: Arc<Verifier>,
+    pub published: JwkSet,
+}
+
 impl Keys {
     /// The keys given by options. Missing ones are refused in production, and made up and forgotten in development.
     pub fn from_options(options: &SecretOptions, mode: Mode, ambient: &Ambient) -> anyhow::Result<Self> {
@@ -43,8 +51,7 @@ impl Keys {
                 SigningKey::generate(ambient.random())
             }
         };
-        let accepted = options.accepted_keys.iter().map(|file| read_public_key(file)).collect::<anyhow::Result<_>>();
-        let accepted = accepted.context("MUSTER_ACCEPTED_KEYS (--accepted-keys)")?;
+        let accepted = read_accepted(&options.accepted_keys)?;
         let refresh = match options.refresh_secrets.as_slice() {
             [] if mode == Mode::Production => bail!("MUSTER_REFRESH_SECRETS (--refresh-secrets) is missing"),
             [] => {
@@ -77,15 +84,24 @@ impl Keys {
         Ok(Self { signing, accepted: vec![], refresh: RefreshSecrets::new([ambient.random::<32>()])? })
     }
 
-    pub fn into_tools(self, options: &TokenOptions) -> anyhow::Result<TokenTools> {
+    pub fn into_tools(self, names: &TokenNames) -> anyhow::Result<TokenTools> {
         let published = JwkSet::new(std::iter::once(self.signing.public()).chain(self.accepted));
-        let verifier = Verifier::new(&published, &options.token_issuer, &options.token_audience)?;
+        let verifier = Verifier::new(&published, &names.token_issuer, &names.token_audience)?;
         Ok(TokenTools {
-            issuer: Issuer::new(self.signing, &options.token_issuer, &options.token_audience),
+            issuer: Issuer::new(self.signing, &names.token_issuer, &names.token_audience),
             verifier: Arc::new(verifier),
             published,
             refresh: self.refresh,
         })
+    }
+}
+
+impl Verifying {
+    /// The keys given by options.
+    pub fn from_options(options: &VerifyingOptions) -> anyhow::Result<Self> {
+        let published = JwkSet::new(read_accepted(&options.accepted_keys)?);
+        let verifier = Verifier::new(&published, &options.names.token_issuer, &options.names.token_audience);
+        Ok(Self { verifier: Arc::new(verifier.context(ACCEPTED_KEYS)?), published })
     }
 }
 
@@ -94,6 +110,10 @@ pub fn read_key(file: &Path) -> anyhow::Result<SigningKey> {
     let pem = fs::read_to_string(file).with_context(|| format!("cannot read the key {}", file.display()))?;
     SigningKey::from_pem(&pem)
         .with_context(|| format!("{} is not an Ed25519 private key (PKCS#8, PEM)", file.display()))
+}
+
+fn read_accepted(files: &[PathBuf]) -> anyhow::Result<Vec<Jwk>> {
+    files.iter().map(|file| read_public_key(file)).collect::<anyhow::Result<_>>().context(ACCEPTED_KEYS)
 }
 
 /// Reads a public key, or the public half of a private one.

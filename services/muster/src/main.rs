@@ -5,6 +5,7 @@ mod apply;
 mod auth;
 mod descriptors;
 mod dev;
+mod game;
 mod games;
 mod health;
 mod keys;
@@ -13,6 +14,7 @@ mod migrate;
 mod options;
 mod readiness;
 mod run;
+mod stores;
 mod token;
 
 use std::process::ExitCode;
@@ -33,8 +35,10 @@ struct Cli {
 enum Role {
     /// Run all services in one process on one port, on embedded stores.
     Dev(Box<dev::Options>),
-    /// Run the auth service (accounts, players) on Postgres and Redis.
+    /// Run the auth service (accounts, players) on Postgres, Redis and Kafka.
     Auth(Box<auth::Options>),
+    /// Run the game service (games, sessions, live events, presence) on Postgres, Redis and Kafka.
+    Game(Box<game::Options>),
     /// Bring the database schema up or down, or show where it is.
     Migrate(migrate::Options),
     /// Read the durable log.
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().role {
         Role::Dev(options) => run::in_runtime(dev::run(*options)),
         Role::Auth(options) => run::in_runtime(auth::run(*options)),
+        Role::Game(options) => run::in_runtime(game::run(*options)),
         Role::Migrate(options) => run::in_runtime(migrate::run(options)),
         Role::Log(options) => run::in_runtime(log::run(options)),
         Role::Descriptors(options) => descriptors::run(&options),

@@ -201,9 +201,9 @@ impl LogOptions {
     }
 }
 
-/// What tokens are made of.
+/// By whom access tokens are issued, and for whom.
 #[derive(Debug, Args)]
-pub struct TokenOptions {
+pub struct TokenNames {
     /// The "iss" of access tokens.
     #[arg(long, env = "MUSTER_TOKEN_ISSUER", value_name = "NAME", default_value = "muster")]
     pub token_issuer: String,
@@ -211,6 +211,24 @@ pub struct TokenOptions {
     /// The "aud" of access tokens.
     #[arg(long, env = "MUSTER_TOKEN_AUDIENCE", value_name = "NAME", default_value = "muster")]
     pub token_audience: String,
+}
+
+/// What a role that signs no tokens checks them by.
+#[derive(Debug, Args)]
+pub struct VerifyingOptions {
+    /// The keys whose tokens are accepted: the auth service's, and the next or the last one while keys rotate: public, PEM.
+    #[arg(long, env = "MUSTER_ACCEPTED_KEYS", value_name = "FILE", value_delimiter = ',', required = true)]
+    pub accepted_keys: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub names: TokenNames,
+}
+
+/// What tokens are made of.
+#[derive(Debug, Args)]
+pub struct TokenOptions {
+    #[command(flatten)]
+    pub names: TokenNames,
 
     /// How long an access token lives; 15 min at most.
     #[arg(long, env = "MUSTER_ACCESS_TOKEN_LIFETIME", value_name = "TIME", default_value = "15m", value_parser = humantime::parse_duration)]

@@ -10,6 +10,7 @@ use pkg_ambient::Ambient;
 use pkg_auth::{Claims, Issuer, MAX_LIFETIME, Role};
 
 use crate::keys::{SIGNING_KEY_FILE, read_key};
+use crate::options::TokenNames;
 
 /// Who holds the key may do everything, so nothing else is asked for.
 #[derive(Debug, Args)]
@@ -30,13 +31,8 @@ pub struct Options {
     #[arg(long, env = "MUSTER_DATA", value_name = "FOLDER", default_value = "muster-data")]
     data: PathBuf,
 
-    /// The "iss" of access tokens.
-    #[arg(long, env = "MUSTER_TOKEN_ISSUER", value_name = "NAME", default_value = "muster")]
-    token_issuer: String,
-
-    /// The "aud" of access tokens.
-    #[arg(long, env = "MUSTER_TOKEN_AUDIENCE", value_name = "NAME", default_value = "muster")]
-    token_audience: String,
+    #[command(flatten)]
+    names: TokenNames,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -61,7 +57,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         issued_at: now,
         expires_at: now + options.lifetime,
     };
-    let token = Issuer::new(key, &options.token_issuer, &options.token_audience).issue(&claims);
+    let token = Issuer::new(key, &options.names.token_issuer, &options.names.token_audience).issue(&claims);
     writeln!(std::io::stdout(), "{token}")?;
     Ok(())
 }

@@ -16,7 +16,8 @@ async fn grpcurl_finds_the_api_and_uses_an_account() {
     let system = System::with_flags(&DESCRIBED, |_| {}).await;
     let (name, mail) = (username(), email());
     let services = grpcurl(&system, &[], &["list"]).expect("reflection is routed");
-    for service in [AUTH, "muster.player.v1.PlayerService", "grpc.health.v1.Health"] {
+    let others = ["muster.player.v1.PlayerService", "muster.game.v1.SessionService", "muster.events.v1.EventService"];
+    for service in [AUTH, "grpc.health.v1.Health"].into_iter().chain(others) {
         assert!(services.lines().any(|line| line == service), "{service} is not in {services}");
     }
 

@@ -122,11 +122,11 @@ async fn a_cursor_that_is_too_old_is_told_once(nodes: &Nodes<'_>) {
     recent.follow(&topic, Some(last)).await.unwrap();
     assert_eq!(next_number(&mut recent).await, 1_000);
     let old = super::numbered(5);
-    nodes.one.publish(&topic, std::slice::from_ref(&old)).await.unwrap();
+    nodes.one.publish(&topic, std::slice::from_ref(&old), None).await.unwrap();
     for number in 0..SHORT_SURPLUS {
         publish(nodes.one, &topic, number).await;
     }
-    let repeated = nodes.one.publish(&topic, &[old]).await.unwrap();
+    let repeated = nodes.one.publish(&topic, &[old], None).await.unwrap();
     assert_eq!((repeated[0].repeated, repeated[0].cursor), (true, None));
 }
 

@@ -61,7 +61,7 @@ async fn play(nodes: &Nodes<'_>, steps: Vec<Step>) {
             Step::Publish { by_other, count } => {
                 let bus = if by_other { nodes.other } else { nodes.one };
                 let events: Vec<NewEvent> = (published..published + count).map(numbered).collect();
-                bus.publish(&topic, &events).await.unwrap();
+                bus.publish(&topic, &events, None).await.unwrap();
                 published += count;
             }
             Step::Leave { client } => clients[client].reader = None,

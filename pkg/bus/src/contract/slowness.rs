@@ -18,7 +18,7 @@ async fn who_reads_late_gets_all_that_is_retained(nodes: &Nodes<'_>) {
     slow.follow(&topic, None).await.unwrap();
     for first in (0..EVENTS).step_by(64) {
         let events: Vec<NewEvent> = (first..first + 64).map(super::numbered).collect();
-        nodes.one.publish(&topic, &events).await.unwrap();
+        nodes.one.publish(&topic, &events, None).await.unwrap();
     }
     // While it catches up, it goes on.
     let mut published = EVENTS;
@@ -86,7 +86,7 @@ async fn who_reads_too_late_is_told_once(nodes: &Nodes<'_>) {
     let mut last = None;
     for first in (0..2 * BACKLOG_EVENTS).step_by(64) {
         let events: Vec<NewEvent> = (first..first + 64).map(super::numbered).collect();
-        last = nodes.one.publish(&topic, &events).await.unwrap().pop();
+        last = nodes.one.publish(&topic, &events, None).await.unwrap().pop();
     }
     let last = last.and_then(|published| published.cursor).unwrap();
     let mut current = nodes.other.reader();

@@ -14,6 +14,9 @@ use crate::{Cursor, Event, NewEvent, PAGE_BYTES, PAGE_EVENTS, PublishError, Publ
 
 pub(super) struct Log {
     epoch: u64,
+    /// How long events are kept if nobody says, and how long they are.
+    usual: Retention,
+    retention: Retention,
     /// The offsets of the last event that was published, and of the last one that was dropped.
     last: u64,
     dropped: u64,
@@ -30,9 +33,12 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn new(ambient: &Ambient, expires: OffsetDateTime) -> Self {
+    pub(super) fn new(ambient: &Ambient, usual: Retention, now: OffsetDateTime) -> Self {
+        let expires = now + usual.memory();
         Self {
             epoch: u64::from_ne_bytes(ambient.random()),
+            usual,
+            retention: usual,
             last: 0,
             dropped: 0,
             ended: false,
@@ -58,23 +64,22 @@ impl Log {
     }
 
     /// Another incarnation of the topic.
-    pub(super) fn restart(&mut self, ambient: &Ambient) {
-        *self = Self::new(ambient, self.expires);
+    pub(super) fn restart(&mut self, ambient: &Ambient, now: OffsetDateTime) {
+        *self = Self::new(ambient, self.usual, now);
     }
 
     /// Does what is due by now. To be called before anything else is done, unless the topic has readers already.
-    pub(super) fn refresh(&mut self, has_readers: bool, retention: &Retention, ambient: &Ambient, now: OffsetDateTime) {
+    pub(super) fn refresh(&mut self, has_readers: bool, ambient: &Ambient, now: OffsetDateTime) {
         self.drop_expired(now);
         if !has_readers && self.is_past(now) {
-            self.restart(ambient);
-            self.remember(retention, now);
+            self.restart(ambient, now);
         }
     }
 
     /// Counts the time until the topic is forgotten from now.
-    pub(super) fn remember(&mut self, retention: &Retention, now: OffsetDateTime) {
+    pub(super) fn remember(&mut self, now: OffsetDateTime) {
         if !self.ended {
-            self.expires = now + retention.memory();
+            self.expires = now + self.retention.memory();
         }
     }
 
@@ -97,12 +102,13 @@ impl Log {
         &mut self,
         topic: &Topic,
         events: &[NewEvent],
-        retention: &Retention,
+        retention: Option<Retention>,
         now: OffsetDateTime,
     ) -> Result<(Vec<Published>, Vec<Arc<Event>>), PublishError> {
         if self.ended && !events.iter().all(|event| event.id.is_some_and(|id| self.ids.contains_key(&id))) {
             return Err(PublishError::Ended);
         }
+        self.retention = retention.unwrap_or(self.usual);
         let (mut published, mut fresh) = (Vec::with_capacity(events.len()), Vec::with_capacity(events.len()));
         for NewEvent { id, payload } in events {
             if let Some(offset) = id.and_then(|id| self.ids.get(&id).copied()) {
@@ -120,22 +126,22 @@ impl Log {
             self.events.push_back(event.clone());
             fresh.push(event);
         }
-        while self.events.len() > retention.max_length
+        while self.events.len() > self.retention.max_length
             && let Some(event) = self.events.pop_front()
         {
             self.dropped = event.cursor().map_or(self.dropped, |cursor| cursor.offset);
         }
         if !fresh.is_empty() {
-            self.events_expire = now + retention.lifetime;
-            self.remember(retention, now);
+            self.events_expire = now + self.retention.lifetime;
+            self.remember(now);
         }
         Ok((published, fresh))
     }
 
-    pub(super) fn end(&mut self, retention: &Retention, now: OffsetDateTime) {
+    pub(super) fn end(&mut self, now: OffsetDateTime) {
         if !self.ended {
             self.ended = true;
-            self.expires = now + retention.after_end;
+            self.expires = now + self.retention.after_end;
             self.events_expire = self.expires;
         }
     }

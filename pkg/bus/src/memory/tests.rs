@@ -12,7 +12,9 @@ use crate::{Delivery, Retention};
 async fn the_contract_holds() {
     let bus = MemoryBus::new(Ambient::system(), contract::retentions());
     let forget = |topic: Topic| async { bus.forget(&{ topic }) }.boxed();
-    contract::verify(&Nodes { one: &bus, other: &bus, forget: Box::new(forget), histories: 200 }).await;
+    let position = |topic: Topic| async { bus.position(&{ topic }) }.boxed();
+    let (forget, position) = (Box::new(forget), Box::new(position));
+    contract::verify(&Nodes { one: &bus, other: &bus, forget, position, histories: 200 }).await;
 }
 
 fn with_clock() -> (MemoryBus, Arc<ManualClock>) {
@@ -73,11 +75,11 @@ async fn ids_are_forgotten_after_an_hour() {
         reader.follow(&topic, None).await.unwrap();
         reader
     };
-    bus.publish_now(&topic, &event).unwrap();
+    bus.publish_now(&topic, &event, None).unwrap();
     clock.advance(Duration::from_mins(59));
-    assert!(bus.publish_now(&topic, &event).unwrap()[0].repeated);
+    assert!(bus.publish_now(&topic, &event, None).unwrap()[0].repeated);
     clock.advance(Duration::from_mins(2));
-    assert!(!bus.publish_now(&topic, &event).unwrap()[0].repeated);
+    assert!(!bus.publish_now(&topic, &event, None).unwrap()[0].repeated);
 }
 
 #[tokio::test]
@@ -143,7 +145,7 @@ fn nothing_is_lost_between_threads() {
                 ready.wait();
                 for number in 0..EVENTS {
                     if number % 20 == 0 {
-                        bus.publish_now(topic, &[numbered(thread)]).unwrap();
+                        bus.publish_now(topic, &[numbered(thread)], None).unwrap();
                     } else {
                         bus.publish_unretained(topic, "0".into()).unwrap();
                     }

@@ -21,7 +21,7 @@ async fn publish_all_the_time(bus: &RedisBus, topic: &Topic, stop: &Cancellation
     while !stop.is_cancelled() {
         let event = [numbered(number)];
         loop {
-            match bus.publish(topic, &event).await {
+            match bus.publish(topic, &event, None).await {
                 Ok(_) => break,
                 Err(PublishError::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(20)).await,
                 Err(error) => panic!("unexpected {error:?}"),

@@ -1,4 +1,4 @@
--- Publishes on a topic, or ends it, in the same step as whatever else the script does.
+-- Publishes on a topic, or ends it, in the same step as whatever else the script does. Comes after position.lua.
 --
 -- bus_publish(k, a): four keys from KEYS[k] on (topic, stream, ids, channel), what Publication::arguments gave from
 -- ARGV[a] on. Returns what Publication::published reads, or false if the topic has ended and nothing was done.
@@ -7,25 +7,21 @@
 -- payload an entry keeps the offset before it, so that readers see whether some are missing between.
 local function bus_publish(k, a)
     local topic, stream, ids, channel = KEYS[k], KEYS[k + 1], KEYS[k + 2], KEYS[k + 3]
-    local new_epoch, max_length, lifetime, memory = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3]
+    local max_length, lifetime, memory = ARGV[a + 1], ARGV[a + 2], ARGV[a + 3]
     local after_end, id_lifetime, ids_kept, count = ARGV[a + 4], ARGV[a + 5], ARGV[a + 6], tonumber(ARGV[a + 7])
     local first = a + 8
 
-    local state = redis.call('HMGET', topic, 'epoch', 'last', 'ended')
-    local epoch, last = state[1], tonumber(state[2] or 0)
-    if state[3] then
+    local epoch, last, ended = bus_position(k, ARGV[a], memory)
+    last = tonumber(last)
+    if ended then
         for i = first, first + 2 * (count - 1), 2 do
             if ARGV[i] == '' or not redis.call('ZSCORE', ids, ARGV[i]) then return false end
         end
     end
-    if not epoch then
-        epoch, last = new_epoch, 0
-        redis.call('DEL', stream, ids)
-    end
 
     local time = redis.call('TIME')
     local now = time[1] * 1000000 + time[2]
-    local answer, message, oldest, has_ids = { epoch }, { 'R', epoch }, nil, false
+    local answer, message, oldest, has_ids = { epoch, '' }, { 'R', epoch }, nil, false
     for i = first, first + 2 * (count - 1), 2 do
         local id, payload = ARGV[i], ARGV[i + 1]
         local known = id ~= '' and redis.call('ZSCORE', ids, id)
@@ -51,11 +47,10 @@ local function bus_publish(k, a)
         end
     end
 
-    if #message > 2 or not state[1] then
-        redis.call('HSET', topic, 'epoch', epoch, 'last', string.format('%.0f', last))
-        redis.call('PEXPIRE', topic, memory)
-    end
+    answer[2] = string.format('%.0f', last)
     if #message > 2 then
+        redis.call('HSET', topic, 'last', answer[2])
+        redis.call('PEXPIRE', topic, memory)
         redis.call('PEXPIRE', stream, lifetime)
         redis.call('SPUBLISH', channel, table.concat(message))
     end
@@ -64,7 +59,7 @@ local function bus_publish(k, a)
         redis.call('ZREMRANGEBYRANK', ids, 0, -ids_kept - 1)
         redis.call('PEXPIRE', ids, id_lifetime)
     end
-    if after_end ~= '' and not state[3] then
+    if after_end ~= '' and not ended then
         redis.call('HSET', topic, 'ended', '1')
         for _, key in ipairs({ topic, stream, ids }) do redis.call('PEXPIRE', key, after_end) end
         redis.call('SPUBLISH', channel, 'E' .. epoch .. struct.pack('>I8', last))

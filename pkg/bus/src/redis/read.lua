@@ -2,16 +2,7 @@
 --
 -- KEYS: topic, stream, ids. ARGV: the epoch of the topic if there is none yet, how long to remember it (ms), the offset or
 -- nothing, the most events, and the most bytes after which no further one follows.
-local state = redis.call('HMGET', KEYS[1], 'epoch', 'last', 'ended')
-local epoch, last = state[1], state[2]
-if not epoch then
-    epoch, last = ARGV[1], '0'
-    redis.call('DEL', KEYS[2], KEYS[3])
-    redis.call('HSET', KEYS[1], 'epoch', epoch, 'last', last)
-end
-if not state[3] then
-    redis.call('PEXPIRE', KEYS[1], ARGV[2])
-end
+local epoch, last, ended = bus_position(1, ARGV[1], ARGV[2])
 local events, more = {}, 0
 if ARGV[3] ~= '' then
     local found = redis.call('XRANGE', KEYS[2], '(' .. ARGV[3] .. '-0', '+', 'COUNT', ARGV[4])
@@ -23,4 +14,4 @@ if ARGV[3] ~= '' then
     end
     if #events < #found or #found == tonumber(ARGV[4]) then more = 1 end
 end
-return { epoch, last, state[3] and 1 or 0, more, events }
+return { epoch, last, ended and 1 or 0, more, events }

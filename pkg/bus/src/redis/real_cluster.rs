@@ -1,26 +1,17 @@
-use futures::FutureExt;
 use std::time::Duration;
 
 use pkg_redis::{Settings, testing};
 
 use super::faults::nothing_is_lost_while;
-use super::real_redis::{forget, join};
+use super::real_redis::{join, verify};
 use super::server::Cluster;
 use super::*;
-use crate::contract::{self, Nodes, at_once, eventually, next_number, topic};
+use crate::contract::{self, at_once, eventually, next_number, topic};
 
 #[tokio::test]
 async fn the_contract_holds() {
     let redis = testing::cluster().await;
-    let (one, other) = (join(&redis).await, join(&redis).await);
-    let forget = |topic: Topic| {
-        let redis = redis.clone();
-        async move { forget(&redis, &topic).await }.boxed()
-    };
-    let nodes = Nodes { one: &one, other: &other, forget: Box::new(forget), histories: 15 };
-    contract::verify(&nodes).await;
-    one.close().await;
-    other.close().await;
+    verify(&redis).await;
 }
 
 #[tokio::test]
@@ -73,7 +64,7 @@ async fn unretained_events_are_heard_again_after_a_slot_has_moved() {
     let redis = &one.shared.redis;
     cluster.move_slot(redis.slot_of(&Keys::new(redis, &topic).channel));
     // Something retained tells that the subscription is gone; otherwise it is renewed once a minute.
-    eventually("it is published", async || one.publish(&topic, &[contract::numbered(1)]).await.is_ok()).await;
+    eventually("it is published", async || one.publish(&topic, &[contract::numbered(1)], None).await.is_ok()).await;
     assert_eq!(next_number(&mut reader).await, 1);
     eventually("it is heard", async || {
         one.publish_unretained(&topic, "2".into()).unwrap();

@@ -19,23 +19,33 @@ pub(super) async fn join(redis: &Redis) -> RedisBus {
     RedisBus::connect(redis.clone(), Ambient::system(), contract::retentions()).await.unwrap()
 }
 
-pub(super) async fn forget(redis: &Redis, topic: &Topic) {
+async fn forget(redis: &Redis, topic: &Topic) {
     let Keys { topic, stream, ids, .. } = Keys::new(redis, topic);
     redis.client().unwrap().del::<(), _>(vec![topic, stream, ids]).await.unwrap();
+}
+
+pub(super) async fn verify(redis: &Redis) {
+    let (one, other) = (join(redis).await, join(redis).await);
+    let forget = |topic: Topic| {
+        let redis = redis.clone();
+        async move { forget(&redis, &topic).await }.boxed()
+    };
+    let ask = Script::with_library(POSITION_LUA, "return { bus_position(1, ARGV[1], ARGV[2]) }");
+    let position = |topic: Topic| {
+        let (redis, ask, position) = (redis.clone(), ask.clone(), one.position(&topic));
+        let (keys, arguments) = (position.keys().to_vec(), position.arguments().to_vec());
+        async move { Position::read(ask.run(&redis, keys, arguments).await.unwrap()).unwrap() }.boxed()
+    };
+    let (forget, position) = (Box::new(forget), Box::new(position));
+    contract::verify(&Nodes { one: &one, other: &other, forget, position, histories: 15 }).await;
+    one.close().await;
+    other.close().await;
 }
 
 #[tokio::test]
 async fn the_contract_holds() {
     let redis = testing::redis().await;
-    let (one, other) = (join(&redis).await, join(&redis).await);
-    let forget = |topic: Topic| {
-        let redis = redis.clone();
-        async move { forget(&redis, &topic).await }.boxed()
-    };
-    let nodes = Nodes { one: &one, other: &other, forget: Box::new(forget), histories: 15 };
-    contract::verify(&nodes).await;
-    one.close().await;
-    other.close().await;
+    verify(&redis).await;
 }
 
 async fn subscribers(redis: &Redis, topic: &Topic) -> u64 {
@@ -151,6 +161,22 @@ async fn topics_and_ids_do_not_stay_for_ever() {
 }
 
 #[tokio::test]
+async fn who_reads_does_not_shorten_what_a_publisher_asked_for() {
+    let redis = testing::redis().await;
+    let bus = join(&redis).await;
+    let topic = topic("t");
+    let long = Retention { lifetime: Duration::from_hours(20), ..Retention::default() };
+    let cursor = bus.publish(&topic, &[numbered(0)], Some(long)).await.unwrap()[0].cursor;
+    bus.reader().follow(&topic, cursor).await.unwrap();
+    bus.reader().follow(&topic, None).await.unwrap();
+    let Keys { topic: state, stream, .. } = Keys::new(&redis, &topic);
+    for key in [state, stream] {
+        let left: i64 = redis.client().unwrap().pttl(&key).await.unwrap();
+        assert!(left > i64::try_from(long.lifetime.as_millis()).unwrap() - 60_000, "{key}: {left} ms");
+    }
+}
+
+#[tokio::test]
 async fn a_stream_whose_topic_was_evicted_begins_anew() {
     let redis = testing::redis().await;
     let bus = join(&redis).await;
@@ -183,13 +209,13 @@ async fn a_state_and_its_event_are_one_step() {
     reader.follow(&topic, None).await.unwrap();
 
     let change = async |from: &str, to: &str, ends: bool| {
-        let publication = bus.publication(&topic, &[event(to.to_owned())]).unwrap();
+        let publication = bus.publication(&topic, &[event(to.to_owned())], None).unwrap();
         let publication = if ends { publication.and_end() } else { publication };
         let keys: Vec<String> = std::iter::once(state.clone()).chain(publication.keys()).collect();
         let arguments = [Value::from(from), Value::from(to)].into_iter().chain(publication.arguments());
         let mut answer: Vec<Value> = script.run(&redis, keys, arguments.collect::<Vec<_>>()).await.unwrap();
         let published = answer.pop().unwrap();
-        (answer[0].as_u64() == Some(1)).then(|| Publication::published(published))
+        (answer[0].as_u64() == Some(1)).then(|| Publication::published(published).map(|(published, _)| published))
     };
     let published = change("", "1", false).await.unwrap().unwrap();
     assert!(change("", "5", false).await.is_none());
@@ -299,7 +325,7 @@ async fn a_bus_without_a_server_says_so() {
     let mut reader = bus.reader();
     server.kill();
     eventually("it is noticed", async || {
-        matches!(bus.publish(&topic, &[numbered(0)]).await, Err(PublishError::Unavailable(_)))
+        matches!(bus.publish(&topic, &[numbered(0)], None).await, Err(PublishError::Unavailable(_)))
     })
     .await;
     assert!(matches!(reader.follow(&topic, None).await, Err(FollowError::Unavailable(_))));

@@ -68,7 +68,7 @@ impl Catalog {
             return Err(CatalogError::Archived);
         }
         let newest = self.store.revision(old.id, Some(old.definition_revision)).await?;
-        let newest = newest.ok_or_else(|| StoreError::Broken("a game without its definition".into()))?;
+        let newest = newest.ok_or_else(|| StoreError::broken("a game without its definition"))?;
         let mut changes = game_changes(&old.shown.to_api(), &apply.draft.shown.to_api());
         let of_definition = definition_changes(newest.rules.document(), apply.draft.rules.document());
         let redefined = !of_definition.is_empty();

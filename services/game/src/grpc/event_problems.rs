@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use pkg_bus::PublishError;
-use pkg_middleware::Problem;
+use pkg_middleware::{Problem, chain};
 use tonic::{Code, Status};
 
-use super::problems::{chain, store};
+use super::problems::store;
 use crate::announcement::AnnouncementError;
 use crate::presence::PresenceError;
 use crate::publishing::PublicationError;

@@ -1,7 +1,7 @@
 //! The one place where errors of the domain become what callers see.
 
 use pkg_definition::Violation;
-use pkg_middleware::Problem;
+use pkg_middleware::{Problem, chain};
 use tonic::{Code, Status};
 
 use crate::catalog::CatalogError;
@@ -9,12 +9,6 @@ use crate::store::StoreError;
 
 /// How many violations one answer tells: they travel in the trailers, whose size clients limit.
 const VIOLATIONS_TOLD: usize = 40;
-
-/// An error with all its causes on one line, for the log.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
 
 pub(super) fn store(error: &StoreError) -> Problem {
     match error {
@@ -30,12 +24,6 @@ pub(super) fn invalid(violations: Vec<Violation>) -> Problem {
     let told = violations.into_iter().take(VIOLATIONS_TOLD);
     let problem = told.fold(problem, |problem, violation| problem.field(violation.path, violation.problem));
     if untold == 0 { problem } else { problem.metadata("more_violations", untold.to_string()) }
-}
-
-impl From<StoreError> for Status {
-    fn from(error: StoreError) -> Self {
-        store(&error).into()
-    }
 }
 
 impl From<CatalogError> for Status {

@@ -163,7 +163,7 @@ impl SessionService for SessionApi {
 /// A session as its reader may see it, and where its topic is.
 fn shown(view: &View, to: Actor) -> (Option<Session>, String) {
     let session = session_message::session(&view.session, view.session.shows_code_to(to));
-    (Some(session), super::cursor(view.cursor))
+    (Some(session), view.cursor.to_string())
 }
 
 fn listed(page: &Page) -> (Vec<SessionSummary>, String) {

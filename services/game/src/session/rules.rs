@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use pkg_bus::Retention;
 use pkg_definition::SessionRules;
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +58,15 @@ impl From<&SessionRules> for Rules {
             max_entities: usize::try_from(rules.max_entities).unwrap_or(usize::MAX),
             events: EventLimits::from(&rules.event_limits),
         }
+    }
+}
+
+impl EventLimits {
+    /// How long the session's events are kept.
+    #[must_use]
+    pub fn kept(&self) -> Retention {
+        let max_length = usize::try_from(self.retained_events.get()).unwrap_or(usize::MAX);
+        Retention { max_length, lifetime: self.retention, ..Retention::default() }
     }
 }
 

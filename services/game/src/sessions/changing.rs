@@ -34,7 +34,7 @@ impl Sessions {
             }
             let before = Some((&loaded.session, loaded.revision));
             if let Some(view) = self.save(before, session, &events, by, now).await? {
-                return Ok(View { cursor: view.cursor.or(loaded.cursor), begin: loaded.begin, ..view });
+                return Ok(View { begin: loaded.begin, ..view });
             }
         }
         Err(SessionError::Contended)
@@ -85,13 +85,13 @@ impl Sessions {
         let committed = self.store.commit(&commit).await?;
         let session = commit.session;
         self.permissions.forget(session.id);
-        let Committed::Done { first, last } = committed else { return Ok(None) };
+        let Committed::Done { first, cursor } = committed else { return Ok(None) };
         self.write_hints_after(old, &session).await;
         // Those of before are under way, or wait for the sweeper.
         if session.errands.iter().any(|errand| old.is_none_or(|old| !old.errands.contains(errand))) {
             self.begin_errands(session.id);
         }
-        Ok(Some(View { session, cursor: last, begin: first }))
+        Ok(Some(View { session, cursor, begin: first }))
     }
 
     fn told(&self, event: &SessionEvent, by: Option<Actor>) -> NewEvent {

@@ -207,6 +207,10 @@ impl Sessions {
         }
         let Some(view) = self.save(None, session, events, by, now).await? else { return Ok((id, None)) };
         self.games.count_session(game);
+        if let Err(error) = self.index.note_saved(game, place).await {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(session = %id, error, "a session is not noted as saved yet");
+        }
         Ok((id, Some(view)))
     }
 

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use pkg_ambient::Ambient;
+use pkg_api::log::v1::Record;
 use pkg_bus::{Bus, NewEvent};
 use pkg_log::{Log, Topic};
+use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -16,6 +18,7 @@ use super::{SessionError, Sessions, View, player_topic};
 use crate::envelope::{self, Audience};
 use crate::session::{Errand, Session};
 use crate::session_message;
+use crate::store::Due;
 
 /// How long one record may take.
 const RECORD_WITHIN: Duration = Duration::from_secs(5);
@@ -41,16 +44,16 @@ impl Errands {
 
     /// Does one, and says whether it is done.
     async fn run(&self, session: &Session, errand: &Errand, within: Duration) -> bool {
-        let outcome: Result<(), Box<dyn std::error::Error + Send + Sync>> = match errand {
+        let outcome = match errand {
             Errand::TellPlayer { id, player, lost } => {
                 let event = session_message::seat_changed(session, *id, *lost);
                 let payload = envelope::encode(&Audience::Everyone, &event);
                 let news = [NewEvent { id: Some(*id), payload }];
-                self.bus.publish(&player_topic(*player), &news).await.map(drop).map_err(Into::into)
+                self.bus.publish(&player_topic(*player), &news, None).await.map(drop).map_err(Into::into)
             }
             Errand::RecordEnd | Errand::RecordLeft { .. } => {
                 let record = session_message::record(session, errand, self.ambient.now());
-                self.log.append(Topic::Matches, &record, within).await.map(drop).map_err(Into::into)
+                self.append(&record, within).await
             }
         };
         if let Err(error) = &outcome {
@@ -58,6 +61,10 @@ impl Errands {
             tracing::warn!(session = %session.id, error, "something of a session is not told yet");
         }
         outcome.is_ok()
+    }
+
+    async fn append(&self, record: &Record, within: Duration) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        self.log.append(Topic::Matches, record, within).await.map(drop).map_err(Into::into)
     }
 }
 
@@ -71,6 +78,18 @@ impl Sessions {
             let _ = this.do_errands(session, RECORD_WITHIN).await;
             drop(place);
         });
+    }
+
+    /// Records that a session ended with the store that held it, and says whether that is done. If it is repeated, or the
+    /// session was recorded in another way before, the id tells.
+    pub(super) async fn record_lost(&self, due: &Due, now: OffsetDateTime) -> bool {
+        let record = session_message::lost(due.game, due.place, now);
+        let outcome = self.errands.append(&record, RECORD_WITHIN).await;
+        if let Err(error) = &outcome {
+            let error: &dyn std::error::Error = &**error;
+            tracing::warn!(session = %due.session, error, "that a session is lost is not recorded yet");
+        }
+        outcome.is_ok()
     }
 
     /// Does the errands of a session, and strikes out those that are done. Answers with the session as it is then; `None`

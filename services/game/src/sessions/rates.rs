@@ -1,4 +1,5 @@
-//! How many events may be published in a second, each key with a rate of its own, in bounded memory.
+//! How many events may be published in a second, changes of entities among them: each key with a rate of its own, in
+//! bounded memory.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -9,6 +10,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::{Sessions, Standing};
+use crate::actor::Actor;
+use crate::session::EventLimits;
+
 /// How many locks there are.
 const SHARDS: usize = 16;
 /// How many keys a shard counts each by itself; with more, keys share buckets until old ones are as good as new.
@@ -18,18 +23,20 @@ const SHARED_BUCKETS: u64 = 1_024;
 /// A shard is looked through for keys as good as new after it was asked so often at least.
 const CLEAN_FROM: usize = 256;
 /// A publication of so many events is possible at once whatever the rate, or it would never be.
-pub const LEAST_BURST: u32 = 100;
+const LEAST_BURST: u32 = 100;
+/// How many times as many events as a player a game server may publish.
+const SERVER_RATE_FACTOR: NonZeroU32 = NonZeroU32::new(10).expect("ten is not zero");
 
 /// Whose events are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Bucket {
+enum Bucket {
     Session(Uuid),
     /// Of one publisher in one session.
     Publisher(Uuid, Uuid),
 }
 
 /// Events a second. Counted on this node alone.
-pub struct Rates {
+pub(super) struct Rates {
     shards: [Mutex<Shard>; SHARDS],
     hasher: RandomState,
     begin: Instant,
@@ -43,13 +50,35 @@ struct Shard {
     asked: usize,
 }
 
+impl Sessions {
+    /// Counts events of somebody in a session, or changes of its entities, as far as both their rate and the session's
+    /// allow all of them. The error is how long to wait.
+    pub fn spend(
+        &self,
+        who: Actor,
+        session: Uuid,
+        standing: &Standing,
+        limits: &EventLimits,
+        events: usize,
+    ) -> Result<(), Duration> {
+        let now = Instant::now();
+        let events = u32::try_from(events).unwrap_or(u32::MAX);
+        let own = match standing {
+            Standing::Server => limits.player_events_per_second.saturating_mul(SERVER_RATE_FACTOR),
+            Standing::Seated { .. } | Standing::Admin => limits.player_events_per_second,
+        };
+        self.rates.take(Bucket::Publisher(session, who.id()), events, own, now)?;
+        self.rates.take(Bucket::Session(session), events, limits.session_events_per_second, now)
+    }
+}
+
 impl Rates {
-    pub fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant) -> Self {
         Self { shards: std::array::from_fn(|_| Mutex::default()), hasher: RandomState::new(), begin: now }
     }
 
     /// Takes so many events out of a bucket that holds a second's worth, or none of them. The error is how long to wait.
-    pub fn take(&self, bucket: Bucket, events: u32, per_second: NonZeroU32, now: Instant) -> Result<(), Duration> {
+    fn take(&self, bucket: Bucket, events: u32, per_second: NonZeroU32, now: Instant) -> Result<(), Duration> {
         let now = now.saturating_duration_since(self.begin);
         let hash = self.hasher.hash_one(bucket);
         let index = usize::try_from(hash % SHARDS as u64).unwrap_or(0);

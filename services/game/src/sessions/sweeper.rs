@@ -79,18 +79,26 @@ impl Sessions {
             let again = session.has_errands().then_some(now + ERRANDS_AGAIN);
             return Ok(self.index.reschedule(due, again).await?);
         }
+        self.index.note_saved(due.game, due.place).await?;
         self.index.list(due.game, due.place, session.is_open()).await?;
         let next = [session.next_due(now), next_end].into_iter().flatten().min();
         let latest = now + LOOK_EVERY;
         Ok(self.index.reschedule(due, Some(next.map_or(latest, |next| next.min(latest)))).await?)
     }
 
-    /// Takes back what leads to a session that is not there, unless it is just being created.
+    /// Takes back what leads to a session that is not there, unless it is just being created. One that was there and did
+    /// not end is recorded as lost before.
     async fn forget(&self, due: &Due) -> Result<(), SessionError> {
         let now = self.now();
         let created_at = pkg_db::from_millis(due.place.created_ms);
         if now < created_at + CREATION {
             return Ok(self.index.reschedule(due, Some(created_at + CREATION)).await?);
+        }
+        if self.index.was_saved(due.game, due.place).await? {
+            tracing::error!(session = %due.session, "a session is lost");
+            if !self.record_lost(due, now).await {
+                return Ok(self.index.reschedule(due, Some(now + ERRANDS_AGAIN)).await?);
+            }
         }
         self.index.list(due.game, due.place, false).await?;
         self.index.release(due.game, due.place).await?;

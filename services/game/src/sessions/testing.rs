@@ -144,8 +144,13 @@ impl World {
             }
         };
         tokio::time::timeout(LIMIT, settled).await.expect("errands are done");
-        let key = format!("{GAME}/{}", self.load(session).await.origin.map(|it| it.queue_key).unwrap_or_default());
-        let partition = pkg_log::Topic::Matches.partition_of(&key);
+        let queue_key = self.load(session).await.origin.map(|it| it.queue_key).unwrap_or_default();
+        self.records_of(&format!("{GAME}/{queue_key}")).await
+    }
+
+    /// The records of matches so far that lie where those with a key lie.
+    pub(crate) async fn records_of(&self, key: &str) -> Vec<record::Event> {
+        let partition = pkg_log::Topic::Matches.partition_of(key);
         let range = self.log.range(pkg_log::Topic::Matches, partition).await.unwrap();
         let mut records = Vec::new();
         let mut reader = self.log.read(pkg_log::Topic::Matches, partition, Start::Beginning).await.unwrap();

@@ -32,7 +32,7 @@ async fn a_hundred_joins_at_once_end_with_eight(world: &World, other: &World) {
 
     let mut reader = world.bus.reader();
     let begin = world.sessions.get(session.id, SERVER).await.unwrap().cursor;
-    reader.follow(&topic(session.id), begin).await.unwrap();
+    reader.follow(&topic(session.id), Some(begin)).await.unwrap();
     world.sessions.leave(session.id, Actor::Player(after.seats[0].player)).await.unwrap();
     let told = tokio::time::timeout(LIMIT, reader.next()).await.expect("it is told");
     assert!(matches!(told, Delivery::Event(_)));
@@ -220,6 +220,40 @@ async fn a_session_that_was_never_saved_is_not_counted_for_long() {
     assert!(matches!(world.sessions.create(creation(), player(2)).await, Err(SessionError::TooManySessions)));
     world.pass(Duration::from_mins(1)).await;
     world.create(2).await;
+}
+
+#[tokio::test]
+async fn a_session_that_the_store_lost_is_recorded_as_lost() {
+    let world = World::memory(api::SessionRules { max_sessions: 2, ..rules() }).await;
+    let index = &world.sessions.index;
+    let place = |number| SessionPlace {
+        created_ms: pkg_db::to_millis(world.sessions.now()),
+        session: Uuid::from_u128(number),
+    };
+    let (lost, never_saved) = (place(77), place(78));
+    for place in [lost, never_saved] {
+        index.schedule(GAME, place, world.sessions.now()).await.unwrap();
+        assert!(index.reserve(GAME, place, 2).await.unwrap());
+    }
+    index.note_saved(GAME, lost).await.unwrap();
+    world.pass(Duration::from_mins(2)).await;
+    let records = world.records_of(&format!("{GAME}/")).await;
+    assert!(matches!(&records[..], [record::Event::SessionEnded(ended)]
+        if ended.session_id == lost.session.to_string() && ended.reason == i32::from(api::SessionEndReason::Lost)));
+    world.create(1).await;
+    world.create(2).await;
+}
+
+#[tokio::test]
+async fn a_session_that_ends_is_not_lost() {
+    let world = World::memory(rules()).await;
+    let session = world.create(1).await;
+    assert!(world.sessions.index.was_saved(GAME, SessionPlace::of(&session)).await.unwrap());
+    world.sessions.delete(session.id, player(1)).await.unwrap();
+    assert_eq!(world.records(session.id).await.len(), 1);
+    world.pass(Duration::from_hours(48)).await;
+    assert!(world.sessions.store.load(session.id).await.unwrap().is_none());
+    assert_eq!(world.records_of(&format!("{GAME}/")).await.len(), 1);
 }
 
 #[tokio::test]

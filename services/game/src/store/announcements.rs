@@ -79,7 +79,7 @@ impl AnnouncementStore for SqlAnnouncements {
             }
             sqlx::query_as(FIND).bind(new.id).fetch_optional(pool).await?
         });
-        let known = known.ok_or_else(|| StoreError::Broken("an announcement vanished".into()))?;
+        let known = known.ok_or_else(|| StoreError::broken("an announcement vanished"))?;
         known.try_into().map(Some)
     }
 
@@ -116,12 +116,12 @@ impl TryFrom<Row> for Announcement {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
-        let message = api::Announcement::decode(&row.body[..]).map_err(|error| StoreError::Broken(error.into()))?;
+        let message = api::Announcement::decode(&row.body[..]).map_err(StoreError::broken)?;
         let content = Content::from_api(&message);
         Ok(Self {
             id: row.id,
             game: row.game_id,
-            content: content.ok_or_else(|| StoreError::Broken("an announcement is damaged".into()))?,
+            content: content.ok_or_else(|| StoreError::broken("an announcement is damaged"))?,
             created_at: from_millis(row.created_ms),
             expires_at: from_millis(row.expires_ms),
         })

@@ -1,7 +1,7 @@
 //! The port of entities: they lie beside their session, and change in one step with its topic.
 
 use async_trait::async_trait;
-use pkg_bus::{Cursor, NewEvent};
+use pkg_bus::{Cursor, NewEvent, Retention};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -24,6 +24,8 @@ pub struct EntityCommit {
     /// How many there may be afterwards, if there are more than before.
     pub most: usize,
     pub event: NewEvent,
+    /// How long events of the session are kept.
+    pub kept: Retention,
     /// The batch that this is, and the entities that it answers with.
     pub batch: Option<(Uuid, Vec<Uuid>)>,
 }
@@ -46,6 +48,8 @@ pub struct EntityPage {
     pub entities: Vec<Entity>,
     /// Whether others follow.
     pub more: bool,
+    /// Where the session's topic is: what happens after it is not in these entities. Nothing if there is no session.
+    pub position: Option<Cursor>,
 }
 
 /// Entities: Redis or memory.
@@ -62,7 +66,4 @@ pub trait EntityStore: Send + Sync {
 
     /// The entities that a batch answered with, if it was done in the last [`BATCH_MEMORY`].
     async fn batch(&self, session: Uuid, batch: Uuid, now: OffsetDateTime) -> Result<Option<Vec<Uuid>>, StoreError>;
-
-    /// The place on the session's topic after what the session and its entities have told last.
-    async fn entity_cursor(&self, session: Uuid) -> Result<Option<Cursor>, StoreError>;
 }

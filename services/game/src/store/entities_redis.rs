@@ -7,21 +7,21 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use fred::interfaces::{HashesInterface, KeysInterface};
 use fred::types::Value;
-use pkg_bus::{Cursor, PUBLISH_LUA};
+use pkg_bus::{POSITION_LUA, PUBLISH_LUA, Position};
 use pkg_redis::{RedisError, Script};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::StoreError;
 use super::entities::{BATCH_MEMORY, EntityCommit, EntityCommitted, EntityPage, EntityStore, PAGE_BYTES};
-use super::sessions::SessionStore;
 use super::sessions_redis::{RedisSessions, unexpected};
+use super::{StoreError, unpublished};
 use crate::entity::Entity;
 use crate::sessions::topic;
 
 static COMMIT: LazyLock<Script> =
     LazyLock::new(|| Script::with_library(PUBLISH_LUA, include_str!("entity_commit.lua")));
-static PAGE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("entity_page.lua")));
+static PAGE: LazyLock<Script> =
+    LazyLock::new(|| Script::with_library(POSITION_LUA, include_str!("entity_page.lua")));
 
 #[async_trait]
 impl EntityStore for RedisSessions {
@@ -37,12 +37,15 @@ impl EntityStore for RedisSessions {
     }
 
     async fn entity_page(&self, session: Uuid, after: Option<Uuid>, limit: usize) -> Result<EntityPage, StoreError> {
-        let keys = vec![self.key(session, "entities"), self.key(session, "entity_ids")];
+        let position = self.bus.position(&topic(session));
+        let names = ["entities", "entity_ids"].map(|name| self.key(session, name));
+        let keys: Vec<String> = names.into_iter().chain(position.keys()).collect();
         let from = after.map_or_else(|| "-".to_owned(), |id| format!("({id}"));
-        let arguments = vec![from, limit.to_string(), PAGE_BYTES.to_string()];
-        let (more, found): (i64, Vec<String>) = PAGE.run(&self.redis, keys, arguments).await?;
+        let fixed = [from, limit.to_string(), PAGE_BYTES.to_string()];
+        let arguments: Vec<String> = fixed.into_iter().chain(position.arguments()).collect();
+        let (more, at, found): (i64, Value, Vec<String>) = PAGE.run(&self.redis, keys, arguments).await?;
         let entities = found.iter().map(|entity| read(entity)).collect::<Result<_, _>>()?;
-        Ok(EntityPage { entities, more: more == 1 })
+        Ok(EntityPage { entities, more: more == 1, position: Some(Position::read(at)?) })
     }
 
     async fn commit_entities(
@@ -50,7 +53,8 @@ impl EntityStore for RedisSessions {
         commit: &EntityCommit,
         _now: OffsetDateTime,
     ) -> Result<EntityCommitted, StoreError> {
-        let publication = self.bus.publication(&topic(commit.session), std::slice::from_ref(&commit.event))?;
+        let events = std::slice::from_ref(&commit.event);
+        let publication = self.bus.publication(&topic(commit.session), events, Some(commit.kept)).map_err(unpublished)?;
         let batch_key = match &commit.batch {
             Some((batch, _)) => self.batch_key(commit.session, *batch),
             None => self.key(commit.session, "no_batch"),
@@ -73,10 +77,6 @@ impl EntityStore for RedisSessions {
         let Some(ids) = ids else { return Ok(None) };
         let read = |id: &str| Uuid::try_parse(id).map_err(|_| unexpected("a batch of no entities"));
         ids.split(' ').filter(|id| !id.is_empty()).map(read).collect::<Result<_, _>>().map(Some)
-    }
-
-    async fn entity_cursor(&self, session: Uuid) -> Result<Option<Cursor>, StoreError> {
-        Ok(self.load(session).await?.and_then(|loaded| loaded.cursor))
     }
 }
 
@@ -117,11 +117,11 @@ fn arguments(commit: &EntityCommit, publication: Vec<Value>) -> Result<Vec<Value
 }
 
 fn write(entity: &Entity) -> Result<String, StoreError> {
-    let body = serde_json::to_string(entity).map_err(|error| StoreError::Broken(error.into()))?;
+    let body = serde_json::to_string(entity).map_err(StoreError::broken)?;
     Ok(format!("{} {body}", entity.version))
 }
 
 fn read(text: &str) -> Result<Entity, StoreError> {
     let (_, body) = text.split_once(' ').ok_or_else(|| unexpected("an entity without a version"))?;
-    serde_json::from_str(body).map_err(|error| StoreError::Broken(error.into()))
+    serde_json::from_str(body).map_err(StoreError::broken)
 }

@@ -25,7 +25,6 @@ if new > gone and redis.call('HLEN', KEYS[2]) + new - gone > tonumber(ARGV[1]) t
 
 local published = bus_publish(5, tonumber(ARGV[7]))
 if not published then return -1 end
-redis.call('HSET', KEYS[1], 'at', cjson.encode({ published[1], published[#published] }))
 for i = place, place + 2 * (written - 1), 2 do
     redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1])
     redis.call('ZADD', KEYS[3], 0, ARGV[i])

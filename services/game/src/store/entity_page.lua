@@ -1,5 +1,6 @@
--- Reads entities in the order of their ids. KEYS: the entities, their ids. ARGV: where to begin, as ZRANGEBYLEX takes it,
--- the most, the most bytes after which no further one follows. Answers with whether others follow, and the entities.
+-- Reads entities in the order of their ids. KEYS: the entities, their ids, and the three of the position of the session's
+-- topic. ARGV: where to begin, as ZRANGEBYLEX takes it, the most, the most bytes after which no further one follows, and the
+-- position. Answers with whether others follow, where the topic is, and the entities.
 local ids = redis.call('ZRANGEBYLEX', KEYS[2], ARGV[1], '+', 'LIMIT', 0, ARGV[2] + 1)
 local entities, bytes, more = {}, 0, 0
 for i, id in ipairs(ids) do
@@ -13,4 +14,5 @@ for i, id in ipairs(ids) do
         bytes = bytes + #entity
     end
 end
-return { more, entities }
+local epoch, last = bus_position(3, ARGV[4], ARGV[5])
+return { more, { epoch, last }, entities }

@@ -10,9 +10,7 @@ use uuid::Uuid;
 use super::games_sql_rows::{
     GameRow, RevisionRow, ShownColumns, StateRow, SummaryRow, columns, state_text, stored_shown,
 };
-use super::{
-    CreateError, DefinitionState, GameStore, NewGame, Revision, RevisionSummary, Save, StoreError, broken, rows,
-};
+use super::{CreateError, DefinitionState, GameStore, NewGame, Revision, RevisionSummary, Save, StoreError, rows};
 use crate::catalog::{Game, GameKey, GameState, Shown};
 
 /// Games in a database.
@@ -161,7 +159,7 @@ impl GameStore for SqlGames {
         let encoded: Option<Vec<u8>> =
             on!(self.database, pool => sqlx::query_scalar(CREATED_AS).bind(id).fetch_optional(pool).await)?;
         let Some(encoded) = encoded else { return Ok(None) };
-        stored_shown(&api::Game::decode(encoded.as_slice()).map_err(broken)?).map(Some)
+        stored_shown(&api::Game::decode(encoded.as_slice()).map_err(StoreError::broken)?).map(Some)
     }
 
     async fn save(&self, game: &Game, what: &Save) -> Result<bool, StoreError> {

@@ -6,7 +6,7 @@ use prost::Message;
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::{DefinitionState, Revision, RevisionSummary, StoreError, broken};
+use super::{DefinitionState, Revision, RevisionSummary, StoreError};
 use crate::catalog::{Game, GameKey, GameState, Rules, Shown};
 
 /// The columns of a [`GameRow`], with something in the place of `data`.
@@ -67,7 +67,7 @@ impl TryFrom<GameRow> for Game {
     type Error = StoreError;
 
     fn try_from(row: GameRow) -> Result<Self, StoreError> {
-        let attributes = api::Game::decode(row.attributes.as_slice()).map_err(broken)?.attributes;
+        let attributes = api::Game::decode(row.attributes.as_slice()).map_err(StoreError::broken)?.attributes;
         let shown = api::Game {
             name: row.name,
             short_description: row.short_description,
@@ -92,14 +92,14 @@ impl TryFrom<GameRow> for Game {
 
 /// What was parsed before it was stored.
 pub(super) fn stored_shown(shown: &api::Game) -> Result<Shown, StoreError> {
-    Shown::parse(shown).map_err(|violations| broken(format!("a game with {violations:?}")))
+    Shown::parse(shown).map_err(|violations| StoreError::broken(format!("a game with {violations:?}")))
 }
 
 fn stored_state(text: &str) -> Result<GameState, StoreError> {
     match text {
         "active" => Ok(GameState::Active),
         "archived" => Ok(GameState::Archived),
-        other => Err(broken(format!("the state {other:?}"))),
+        other => Err(StoreError::broken(format!("the state {other:?}"))),
     }
 }
 
@@ -123,7 +123,7 @@ impl TryFrom<RevisionRow> for Revision {
     type Error = StoreError;
 
     fn try_from(row: RevisionRow) -> Result<Self, StoreError> {
-        let document = api::GameDefinition::decode(row.definition.as_slice()).map_err(broken)?;
+        let document = api::GameDefinition::decode(row.definition.as_slice()).map_err(StoreError::broken)?;
         Ok(Self {
             game: row.game_id,
             number: row.revision,

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fred::interfaces::KeysInterface;
+use fred::interfaces::{KeysInterface, SortedSetsInterface};
 use fred::types::{Expiration, SetOptions};
 use futures::future::join_all;
 use pkg_db::{from_millis, to_millis};
@@ -27,6 +27,9 @@ static RELEASE_CODE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str
 static NEWEST: LazyLock<Script> =
     LazyLock::new(|| Script::new("return redis.call('ZREVRANGEBYLEX', KEYS[1], ARGV[1], '-', 'LIMIT', 0, ARGV[2])"));
 static ADD: LazyLock<Script> = LazyLock::new(|| Script::new("return redis.call('ZADD', KEYS[1], 0, ARGV[1])"));
+/// The score of a session that was saved; before it is 0.
+static MARK_SAVED: LazyLock<Script> =
+    LazyLock::new(|| Script::new("return redis.call('ZADD', KEYS[1], 'XX', 1, ARGV[1])"));
 static REMOVE: LazyLock<Script> = LazyLock::new(|| Script::new("return redis.call('ZREM', KEYS[1], ARGV[1])"));
 /// A member that is there keeps the earlier time; one that is not is added.
 static SCHEDULE: LazyLock<Script> =
@@ -115,6 +118,16 @@ impl SessionIndex for RedisSessions {
         let arguments = vec![written(place), most.to_string()];
         let is_in: i64 = RESERVE.run(&self.redis, vec![self.running(game)], arguments).await?;
         Ok(is_in == 1)
+    }
+
+    async fn note_saved(&self, game: Uuid, place: SessionPlace) -> Result<(), StoreError> {
+        self.change(&MARK_SAVED, self.running(game), vec![written(place)]).await
+    }
+
+    async fn was_saved(&self, game: Uuid, place: SessionPlace) -> Result<bool, StoreError> {
+        let client = self.redis.client()?;
+        let score: Option<f64> = client.zscore(self.running(game), written(place)).await.map_err(RedisError::from)?;
+        Ok(score.is_some_and(|score| score > 0.0))
     }
 
     async fn release(&self, game: Uuid, place: SessionPlace) -> Result<(), StoreError> {

@@ -1,11 +1,12 @@
--- Loads sessions. KEYS: their hashes. Answers with the revision, the body, and where their topics are and were at the
--- beginning.
+-- Loads sessions. KEYS: of each one its hash, and the three of the position of its topic. ARGV: of each one the position.
+-- Answers with the revision, the body, where the topic is, and where it was at the beginning.
 local found = {}
-for i, key in ipairs(KEYS) do
-    local fields = redis.call('HMGET', key, 'revision', 'body', 'at', 'begin')
+for i = 1, #KEYS / 4 do
+    local key = 4 * i - 3
+    local fields = redis.call('HMGET', KEYS[key], 'revision', 'body', 'begin')
     if fields[2] then
-        local at, begin = fields[3] and cjson.decode(fields[3]) or '', fields[4] and cjson.decode(fields[4]) or ''
-        found[i] = { fields[1], fields[2], at, begin }
+        local epoch, last = bus_position(key + 1, ARGV[2 * i - 1], ARGV[2 * i])
+        found[i] = { fields[1], fields[2], { epoch, last }, fields[3] and cjson.decode(fields[3]) or '' }
     else
         found[i] = ''
     end

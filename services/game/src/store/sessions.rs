@@ -16,9 +16,9 @@ pub struct Loaded {
     pub session: Session,
     /// Rises with every commit, and when somebody connects or goes.
     pub revision: i64,
-    /// The place on its topic after its own last event…
-    pub cursor: Option<Cursor>,
-    /// …and after the first one.
+    /// Where its topic is: everything after it is not in this state, and nothing before it is missing.
+    pub cursor: Cursor,
+    /// Where its topic was after the first event of the session.
     pub begin: Option<Cursor>,
 }
 
@@ -39,10 +39,10 @@ pub struct Commit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Committed {
     Done {
-        /// The place on the topic after its first new event…
+        /// The place on the topic after the first new event, if there is one.
         first: Option<Cursor>,
-        /// …and after the last one.
-        last: Option<Cursor>,
+        /// Where the topic is with the session as it was saved.
+        cursor: Cursor,
     },
     /// Somebody else was first: load it again.
     Conflict,
@@ -119,6 +119,12 @@ pub struct Due {
 pub trait SessionIndex: Send + Sync {
     /// Counts a session among those of its game that are not over, unless there are `most` already: then `false`.
     async fn reserve(&self, game: Uuid, place: SessionPlace, most: usize) -> Result<bool, StoreError>;
+
+    /// Notes of a session that is counted that it was there, so that it is known as lost if it is not.
+    async fn note_saved(&self, game: Uuid, place: SessionPlace) -> Result<(), StoreError>;
+
+    /// Whether that was noted of a session that is counted.
+    async fn was_saved(&self, game: Uuid, place: SessionPlace) -> Result<bool, StoreError>;
 
     /// Counts it no longer.
     async fn release(&self, game: Uuid, place: SessionPlace) -> Result<(), StoreError>;

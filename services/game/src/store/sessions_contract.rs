@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use pkg_ambient::Ambient;
-use pkg_bus::{Bus, Cursor, Delivery, MemoryBus, NewEvent, RedisBus, Retentions};
+use pkg_bus::{Bus, Cursor, Delivery, MemoryBus, NewEvent, RedisBus, Retention, Retentions};
 use pkg_redis::Redis;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -54,17 +54,17 @@ fn commit(session: &Session, revision: i64, events: &[&str]) -> Commit {
     Commit { session: session.clone(), revision, events, ends_topic: false, drops_content: false }
 }
 
-async fn save(kit: &Kit<'_>, session: &Session, revision: i64, events: &[&str]) -> Option<Cursor> {
+async fn save(kit: &Kit<'_>, session: &Session, revision: i64, events: &[&str]) -> Cursor {
     match kit.store.commit(&commit(session, revision, events)).await.unwrap() {
-        Committed::Done { last, .. } => last,
+        Committed::Done { cursor, .. } => cursor,
         Committed::Conflict => panic!("nobody else was there"),
     }
 }
 
 /// What is told on a session's topic after a cursor.
-async fn heard(kit: &Kit<'_>, session: Uuid, after: Option<Cursor>, count: usize) -> Vec<String> {
+async fn heard(kit: &Kit<'_>, session: Uuid, after: Cursor, count: usize) -> Vec<String> {
     let mut reader = kit.bus.reader();
-    reader.follow(&topic(session), after).await.unwrap();
+    reader.follow(&topic(session), Some(after)).await.unwrap();
     let mut heard = Vec::new();
     while heard.len() < count {
         match tokio::time::timeout(LIMIT, reader.next()).await.expect("something is delivered") {
@@ -84,10 +84,10 @@ async fn what_was_saved_is_loaded(kit: &Kit<'_>) {
     assert_eq!((&loaded.session, loaded.revision, loaded.cursor), (&session, 1, cursor));
 
     session.name = "another ä".to_owned();
-    assert_eq!(save(kit, &session, 1, &[]).await, None);
+    assert_eq!(save(kit, &session, 1, &[]).await, cursor, "nothing was told");
     let loaded = kit.store.load(session.id).await.unwrap().unwrap();
-    assert_eq!((&loaded.session, loaded.revision, loaded.cursor), (&session, 2, cursor), "nothing was told");
-    assert_eq!(heard(kit, session.id, loaded.begin, 1).await, ["joined"]);
+    assert_eq!((&loaded.session, loaded.revision, loaded.cursor), (&session, 2, cursor));
+    assert_eq!(heard(kit, session.id, loaded.begin.unwrap(), 1).await, ["joined"]);
 
     let others: Vec<Session> = (0..40).map(|_| self::session()).collect();
     for other in &others {
@@ -105,15 +105,53 @@ async fn what_was_saved_is_loaded(kit: &Kit<'_>) {
 
 async fn a_change_and_what_is_told_of_it_are_one_step(kit: &Kit<'_>) {
     let session = session();
-    let Committed::Done { first, last } = kit.store.commit(&commit(&session, 0, &["one", "two"])).await.unwrap() else {
+    let Committed::Done { first: Some(first), cursor } =
+        kit.store.commit(&commit(&session, 0, &["one", "two"])).await.unwrap()
+    else {
         panic!("nobody else was there")
     };
-    assert_ne!(first, last);
+    assert_ne!(first, cursor);
     assert_eq!(kit.store.commit(&commit(&session, 0, &["lost"])).await.unwrap(), Committed::Conflict);
     assert_eq!(kit.store.commit(&commit(&session, 2, &["lost"])).await.unwrap(), Committed::Conflict);
     save(kit, &session, 1, &["three"]).await;
     assert_eq!(heard(kit, session.id, first, 2).await, ["two", "three"]);
-    assert_eq!(heard(kit, session.id, last, 1).await, ["three"]);
+    assert_eq!(heard(kit, session.id, cursor, 1).await, ["three"]);
+}
+
+async fn what_is_read_has_the_place_between_before_and_after(kit: &Kit<'_>) {
+    let (session, bus) = (session(), kit.bus);
+    let (of, topic) = (session.id, topic(session.id));
+    let say = async |text: &str| drop(bus.publish(&topic, &[told(text)], None).await.unwrap());
+    save(kit, &session, 0, &["begun"]).await;
+    say("before").await;
+    let loaded = kit.store.load(of).await.unwrap().unwrap().cursor;
+    assert_eq!(kit.store.load_many(&[of]).await.unwrap()[0].as_ref().map(|loaded| loaded.cursor), Some(loaded));
+    say("after loading").await;
+    let saved = save(kit, &session, 1, &[]).await;
+    say("after saving").await;
+    let create = entity_commit(of, &[], vec![entity(of, 1)], &[]);
+    assert_eq!(kit.entities.commit_entities(&create, now()).await.unwrap(), EntityCommitted::Done);
+    say("before reading entities").await;
+    let page = kit.entities.entity_page(of, None, 10).await.unwrap().position.unwrap();
+    say("after reading entities").await;
+    let all = ["after loading", "after saving", "entities", "before reading entities", "after reading entities"];
+    for (cursor, heard_of) in [(loaded, &all[..]), (saved, &all[1..]), (page, &all[4..])] {
+        assert_eq!(heard(kit, of, cursor, heard_of.len()).await, heard_of);
+    }
+}
+
+async fn events_are_kept_as_the_session_says(kit: &Kit<'_>) {
+    const FEW: u32 = 16;
+    let mut session = session();
+    session.rules.events.retained_events = FEW.try_into().unwrap();
+    let begin = save(kit, &session, 0, &["begun"]).await;
+    for revision in 1..250 {
+        save(kit, &session, revision, &["changed"]).await;
+    }
+    let mut reader = kit.bus.reader();
+    reader.follow(&topic(session.id), Some(begin)).await.unwrap();
+    let delivery = tokio::time::timeout(LIMIT, reader.next()).await.expect("something is delivered");
+    assert!(matches!(delivery, Delivery::Gap { .. }), "{delivery:?}");
 }
 
 async fn of_many_at_once_one_is_first(kit: &Kit<'_>) {
@@ -132,7 +170,7 @@ async fn what_is_over_ends_its_topic(kit: &Kit<'_>) {
     let cursor = save(kit, &session, 0, &["begun"]).await;
     session.delete(crate::actor::Actor::Player(player(1)), now()).unwrap();
     let ends = Commit { ends_topic: true, drops_content: true, ..commit(&session, 1, &["deleted"]) };
-    assert!(matches!(kit.store.commit(&ends).await.unwrap(), Committed::Done { last: Some(_), .. }));
+    assert!(matches!(kit.store.commit(&ends).await.unwrap(), Committed::Done { first: Some(_), .. }));
     assert_eq!(heard(kit, session.id, cursor, 2).await, ["deleted", "(ended)"]);
     session.settle(&session.errands.clone());
     save(kit, &session, 2, &[]).await;
@@ -211,7 +249,13 @@ async fn a_game_has_so_many_sessions_and_no_more(kit: &Kit<'_>) {
     assert!(kit.index.reserve(game, places[1], 2).await.unwrap());
     assert!(!kit.index.reserve(game, places[2], 2).await.unwrap());
     assert!(kit.index.reserve(game, places[1], 2).await.unwrap(), "it is there");
+    let was_saved = async |place: usize| kit.index.was_saved(game, places[place]).await.unwrap();
+    kit.index.note_saved(game, places[0]).await.unwrap();
+    kit.index.note_saved(game, places[2]).await.unwrap();
+    assert!(kit.index.reserve(game, places[0], 2).await.unwrap());
+    assert_eq!([was_saved(0).await, was_saved(1).await, was_saved(2).await], [true, false, false]);
     kit.index.release(game, places[0]).await.unwrap();
+    assert!(!was_saved(0).await);
     assert!(kit.index.reserve(game, places[2], 2).await.unwrap());
     let (one, other) = (id(), (0..30).map(place).collect::<Vec<_>>());
     let reserved = join_all(other.iter().map(|place| kit.index.reserve(one, *place, 8))).await;
@@ -316,6 +360,7 @@ fn entity_commit(session: Uuid, expected: &[(u128, i64)], put: Vec<Entity>, dele
         delete: delete.iter().map(|number| Uuid::from_u128(*number)).collect(),
         most: 3,
         event: told("entities"),
+        kept: Retention::default(),
         batch: None,
     }
 }
@@ -340,7 +385,6 @@ async fn entities_change_together_or_not_at_all(kit: &Kit<'_>) {
     assert_eq!(change(&entity_commit(of, &[(1, 1), (2, 1)], vec![newer.clone()], &[2])).await, EntityCommitted::Done);
     let found = kit.entities.entities(of, &ids).await.unwrap();
     assert_eq!(found, [Some(newer.clone()), None, None]);
-    assert_ne!(kit.entities.entity_cursor(of).await.unwrap(), cursor);
 
     let more = (3..6).map(|number| entity(of, number)).collect::<Vec<_>>();
     let many = entity_commit(of, &[], more.clone(), &[]);
@@ -402,6 +446,8 @@ async fn entities_end_with_their_session(kit: &Kit<'_>) {
 async fn verify(kit: &Kit<'_>) {
     what_was_saved_is_loaded(kit).await;
     a_change_and_what_is_told_of_it_are_one_step(kit).await;
+    what_is_read_has_the_place_between_before_and_after(kit).await;
+    events_are_kept_as_the_session_says(kit).await;
     of_many_at_once_one_is_first(kit).await;
     what_is_over_ends_its_topic(kit).await;
     a_session_is_forgotten_after_its_time(kit).await;

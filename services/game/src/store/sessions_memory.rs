@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use pkg_ambient::Ambient;
-use pkg_bus::{Cursor, MemoryBus, NewEvent, Published};
+use pkg_bus::{Cursor, MemoryBus, NewEvent, Published, Retention};
 use pkg_db::{from_millis, to_millis};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::StoreError;
 use super::sessions::{Commit, Committed, Connected, Due, Lease, Loaded, SessionIndex, SessionPlace, SessionStore};
+use super::{StoreError, unpublished};
 use crate::entity::Entity;
 use crate::session::{JoinCode, Session};
 use crate::sessions::topic;
@@ -36,7 +36,8 @@ pub struct MemorySessions {
 struct State {
     writes: u32,
     sessions: HashMap<Uuid, Held>,
-    running: HashMap<Uuid, BTreeSet<SessionPlace>>,
+    /// Whether each was saved.
+    running: HashMap<Uuid, BTreeMap<SessionPlace, bool>>,
     open: HashMap<Uuid, BTreeSet<SessionPlace>>,
     players: HashMap<Uuid, BTreeSet<SessionPlace>>,
     codes: HashMap<(Uuid, JoinCode), (Uuid, OffsetDateTime)>,
@@ -47,7 +48,6 @@ struct State {
 struct Held {
     session: Session,
     revision: i64,
-    cursor: Option<Cursor>,
     begin: Option<Cursor>,
     keep_until: OffsetDateTime,
     connections: BTreeMap<(Uuid, Uuid), OffsetDateTime>,
@@ -77,8 +77,17 @@ impl MemorySessions {
         state
     }
 
-    fn publish(&self, session: Uuid, events: &[NewEvent]) -> Result<Vec<Published>, StoreError> {
-        if events.is_empty() { Ok(Vec::new()) } else { Ok(self.bus.publish_now(&topic(session), events)?) }
+    fn publish(&self, session: Uuid, events: &[NewEvent], kept: Retention) -> Result<Vec<Published>, StoreError> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.bus.publish_now(&topic(session), events, Some(kept)).map_err(unpublished)
+    }
+
+    /// With the state locked, so that its topic is where it says.
+    fn loaded(&self, held: &Held) -> Loaded {
+        let cursor = self.bus.position(&topic(held.session.id));
+        Loaded { session: held.session.clone(), revision: held.revision, cursor, begin: held.begin }
     }
 }
 
@@ -93,7 +102,8 @@ impl State {
             held.keep_until > now
         });
         self.codes.retain(|_, (_, until)| *until > now);
-        for index in [&mut self.running, &mut self.open, &mut self.players] {
+        self.running.retain(|_, places| !places.is_empty());
+        for index in [&mut self.open, &mut self.players] {
             index.retain(|_, places| !places.is_empty());
         }
     }
@@ -112,12 +122,6 @@ impl State {
     }
 }
 
-impl Held {
-    fn loaded(&self) -> Loaded {
-        Loaded { session: self.session.clone(), revision: self.revision, cursor: self.cursor, begin: self.begin }
-    }
-}
-
 fn newest(places: Option<&BTreeSet<SessionPlace>>, after: Option<SessionPlace>, limit: usize) -> Vec<SessionPlace> {
     let end = after.map_or(Bound::Unbounded, Bound::Excluded);
     let places = places.into_iter().flat_map(|places| places.range((Bound::Unbounded, end)).rev());
@@ -127,12 +131,13 @@ fn newest(places: Option<&BTreeSet<SessionPlace>>, after: Option<SessionPlace>, 
 #[async_trait]
 impl SessionStore for MemorySessions {
     async fn load(&self, id: Uuid) -> Result<Option<Loaded>, StoreError> {
-        Ok(self.read().session(id, self.ambient.now()).map(Held::loaded))
+        let state = self.read();
+        Ok(state.session(id, self.ambient.now()).map(|held| self.loaded(held)))
     }
 
     async fn load_many(&self, ids: &[Uuid]) -> Result<Vec<Option<Loaded>>, StoreError> {
         let (state, now) = (self.read(), self.ambient.now());
-        Ok(ids.iter().map(|id| state.session(*id, now).map(Held::loaded)).collect())
+        Ok(ids.iter().map(|id| state.session(*id, now).map(|held| self.loaded(held))).collect())
     }
 
     async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError> {
@@ -141,17 +146,15 @@ impl SessionStore for MemorySessions {
         if state.session(id, now).map_or(0, |held| held.revision) != commit.revision {
             return Ok(Committed::Conflict);
         }
-        let published = self.publish(id, &commit.events)?;
+        let published = self.publish(id, &commit.events, commit.session.rules.events.kept())?;
         if commit.ends_topic {
             self.bus.end_now(&topic(id));
         }
-        let (first, last) =
-            (published.first().and_then(|event| event.cursor), published.last().and_then(|event| event.cursor));
+        let first = published.first().and_then(|event| event.cursor);
         let before = if commit.revision == 0 { None } else { state.sessions.remove(&id) };
         let mut held = before.unwrap_or_else(|| Held {
             session: commit.session.clone(),
             revision: 0,
-            cursor: None,
             begin: first,
             keep_until: now,
             connections: BTreeMap::new(),
@@ -160,13 +163,12 @@ impl SessionStore for MemorySessions {
         });
         held.session = commit.session.clone();
         held.revision = commit.revision + 1;
-        held.cursor = last.or(held.cursor);
         held.keep_until = commit.session.keep_until();
         if commit.drops_content {
             held.entities.clear();
         }
         state.sessions.insert(id, held);
-        Ok(Committed::Done { first, last })
+        Ok(Committed::Done { first, cursor: self.bus.position(&topic(id)) })
     }
 
     async fn connect(&self, lease: &Lease, until: OffsetDateTime) -> Result<bool, StoreError> {
@@ -214,7 +216,22 @@ impl SessionIndex for MemorySessions {
     async fn reserve(&self, game: Uuid, place: SessionPlace, most: usize) -> Result<bool, StoreError> {
         let mut state = self.write();
         let running = state.running.entry(game).or_default();
-        Ok(running.contains(&place) || (running.len() < most && running.insert(place)))
+        let fits = running.len() < most || running.contains_key(&place);
+        if fits {
+            running.entry(place).or_insert(false);
+        }
+        Ok(fits)
+    }
+
+    async fn note_saved(&self, game: Uuid, place: SessionPlace) -> Result<(), StoreError> {
+        if let Some(saved) = self.write().running.get_mut(&game).and_then(|running| running.get_mut(&place)) {
+            *saved = true;
+        }
+        Ok(())
+    }
+
+    async fn was_saved(&self, game: Uuid, place: SessionPlace) -> Result<bool, StoreError> {
+        Ok(self.read().running.get(&game).and_then(|running| running.get(&place)).is_some_and(|saved| *saved))
     }
 
     async fn release(&self, game: Uuid, place: SessionPlace) -> Result<(), StoreError> {

@@ -1,7 +1,7 @@
 //! Sessions in Redis. What belongs to one session lies in the slot of its topic, so that a script changes it and tells of
 //! it in one step:
 //!
-//! - `session`: a hash of the revision, the body as JSON, whether it goes on, and where its topic is;
+//! - `session`: a hash of the revision, the body as JSON, whether it goes on, and where its topic began;
 //! - `connections`: a sorted set of `user/stream`, by the end of the lease;
 //! - `entities` and `entity_ids`: see [`super::entities_redis`].
 
@@ -13,18 +13,19 @@ use bytes::Bytes;
 use fred::types::Value;
 use futures::future::join_all;
 use pkg_batching::{Batcher, MAX_BATCH};
-use pkg_bus::{Cursor, PUBLISH_LUA, Publication, RedisBus, Topic};
+use pkg_bus::{POSITION_LUA, PUBLISH_LUA, Position, Publication, RedisBus, Topic};
 use pkg_db::{from_millis, to_millis};
 use pkg_redis::{Redis, RedisError, Script};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::sessions::{Commit, Committed, Connected, Lease, Loaded, SessionStore};
-use super::{StoreError, shared};
+use super::{StoreError, unpublished};
 use crate::session::Session;
 use crate::sessions::topic;
 
-static LOAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("session_load.lua")));
+static LOAD: LazyLock<Script> =
+    LazyLock::new(|| Script::with_library(POSITION_LUA, include_str!("session_load.lua")));
 static COMMIT: LazyLock<Script> =
     LazyLock::new(|| Script::with_library(PUBLISH_LUA, include_str!("session_commit.lua")));
 static CONNECT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("session_connect.lua")));
@@ -52,10 +53,10 @@ impl RedisSessions {
     /// The sessions under the prefix of this connection, whose topics are on this bus. To be called on a runtime.
     #[must_use]
     pub fn new(redis: Redis, bus: Arc<RedisBus>) -> Self {
-        let loading = redis.clone();
+        let loading = (redis.clone(), bus.clone());
         let loads = Batcher::spawn(move |ids: Vec<Uuid>| {
-            let redis = loading.clone();
-            async move { load(&redis, &ids).await }
+            let (redis, bus) = loading.clone();
+            async move { load(&redis, &bus, &ids).await }
         });
         Self { redis, bus, loads }
     }
@@ -80,37 +81,35 @@ impl SessionStore for RedisSessions {
     }
 
     async fn load_many(&self, ids: &[Uuid]) -> Result<Vec<Option<Loaded>>, StoreError> {
-        load(&self.redis, ids).await.into_iter().collect()
+        load(&self.redis, &self.bus, ids).await.into_iter().collect()
     }
 
     async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError> {
         let session = &commit.session;
         let topic: Topic = topic(session.id);
-        let tells = !commit.events.is_empty() || commit.ends_topic;
-        let publication = self.bus.publication(&topic, &commit.events)?;
+        let kept = Some(session.rules.events.kept());
+        let publication = self.bus.publication(&topic, &commit.events, kept).map_err(unpublished)?;
         let publication = if commit.ends_topic { publication.and_end() } else { publication };
         let names = ["session", "connections", "entities", "entity_ids"].map(|name| self.key(session.id, name));
         let keys: Vec<String> = names.into_iter().chain(publication.keys()).collect();
-        let body = serde_json::to_vec(session).map_err(|error| StoreError::Broken(error.into()))?;
+        let body = serde_json::to_vec(session).map_err(StoreError::broken)?;
         let mut arguments = vec![
             Value::from(commit.revision.to_string()),
             Value::from(Bytes::from(body)),
             Value::from(to_millis(session.keep_until()).to_string()),
             flag(!session.is_over()),
             flag(commit.drops_content),
-            flag(tells),
         ];
         arguments.extend(publication.arguments());
         let answer: Value = COMMIT.run(&self.redis, keys, arguments).await?;
         let mut answer = parts(answer)?.into_iter();
         match answer.next().and_then(|outcome| outcome.as_i64()) {
             Some(0) => Ok(Committed::Conflict),
-            Some(1) if tells => {
-                let published = Publication::published(answer.next().unwrap_or(Value::Null))?;
-                let cursor = |event: Option<&pkg_bus::Published>| event.and_then(|event| event.cursor);
-                Ok(Committed::Done { first: cursor(published.first()), last: cursor(published.last()) })
+            Some(1) => {
+                let told = answer.next().unwrap_or(Value::Null);
+                let (published, cursor) = Publication::published(told).map_err(unpublished)?;
+                Ok(Committed::Done { first: published.first().and_then(|event| event.cursor), cursor })
             }
-            Some(1) => Ok(Committed::Done { first: None, last: None }),
             _ => Err(unexpected("the topic of a session has ended before it")),
         }
     }
@@ -162,13 +161,19 @@ impl SessionStore for RedisSessions {
     }
 }
 
-async fn load(redis: &Redis, ids: &[Uuid]) -> Vec<Result<Option<Loaded>, StoreError>> {
+async fn load(redis: &Redis, bus: &RedisBus, ids: &[Uuid]) -> Vec<Result<Option<Loaded>, StoreError>> {
     let mut answers: Vec<Result<Option<Loaded>, StoreError>> =
         ids.iter().map(|_| Err(unexpected("a script answered too little"))).collect();
     let slots = in_slots(redis, ids.iter().copied().enumerate(), |(_, id)| *id, LOADED_AT_ONCE);
     let scripts = slots.into_iter().map(async |slot| {
-        let keys: Vec<String> = slot.iter().map(|(_, id)| key(redis, *id, "session")).collect();
-        let answer: Result<Value, RedisError> = LOAD.run(redis, keys, Vec::<String>::new()).await;
+        let (mut keys, mut arguments) = (Vec::new(), Vec::new());
+        for (_, id) in &slot {
+            let position = bus.position(&topic(*id));
+            keys.push(key(redis, *id, "session"));
+            keys.extend(position.keys());
+            arguments.extend(position.arguments());
+        }
+        let answer: Result<Value, RedisError> = LOAD.run(redis, keys, arguments).await;
         (slot, answer)
     });
     for (slot, answer) in join_all(scripts).await {
@@ -180,9 +185,9 @@ async fn load(redis: &Redis, ids: &[Uuid]) -> Vec<Result<Option<Loaded>, StoreEr
                 }
             }
             Err(error) => {
-                let failed = shared(error.is_unavailable(), error);
+                let failed = StoreError::from(error);
                 for (place, _) in slot {
-                    answers[place] = Err(failed());
+                    answers[place] = Err(failed.clone());
                 }
             }
         }
@@ -195,21 +200,13 @@ fn read(value: Value) -> Result<Option<Loaded>, StoreError> {
     let mut fields = fields.into_iter();
     let revision = fields.next().and_then(|revision| revision.as_i64());
     let body = fields.next().and_then(Value::into_bytes).ok_or_else(|| unexpected("a session without a body"))?;
-    let session: Session = serde_json::from_slice(&body).map_err(|error| StoreError::Broken(error.into()))?;
+    let session: Session = serde_json::from_slice(&body).map_err(StoreError::broken)?;
     Ok(Some(Loaded {
         session,
         revision: revision.ok_or_else(|| unexpected("a session without a revision"))?,
-        cursor: cursor(fields.next().unwrap_or(Value::Null))?,
-        begin: cursor(fields.next().unwrap_or(Value::Null))?,
+        cursor: Position::read(fields.next().unwrap_or(Value::Null))?,
+        begin: fields.next().filter(Value::is_array).map(Position::read).transpose()?,
     }))
-}
-
-/// What a script kept of what `bus_publish` answered.
-pub(super) fn cursor(at: Value) -> Result<Option<Cursor>, StoreError> {
-    if !at.is_array() {
-        return Ok(None);
-    }
-    Ok(Publication::published(at)?.last().and_then(|event| event.cursor))
 }
 
 /// Puts together what one script may do: what lies in one slot, and not too much of it.
@@ -239,7 +236,7 @@ fn flag(is_set: bool) -> Value {
 }
 
 pub(super) fn unexpected(what: &'static str) -> StoreError {
-    StoreError::Broken(what.into())
+    StoreError::broken(what)
 }
 
 #[cfg(test)]

@@ -144,7 +144,7 @@ mod tests {
         let body =
             Event { player_id: "p".to_owned(), payload: Some(Payload::GameEvent(game_event)), ..Event::default() };
         let new = NewEvent { id: None, payload: envelope::encode(&Audience::Everyone, &body) };
-        let published = bus.publish(&topic, &[new]).await.unwrap();
+        let published = bus.publish(&topic, &[new], None).await.unwrap();
 
         let Delivery::Event(event) = reader.next().await else { panic!("an event") };
         let prepared = Prepared::new(&event).unwrap();

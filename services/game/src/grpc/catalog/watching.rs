@@ -12,6 +12,7 @@ use tonic::Status;
 
 use crate::catalog::{Followed, Follower};
 use crate::grpc::answer::{go_away, heartbeat};
+use crate::grpc::problems::store;
 
 /// How long a stream is silent before it says that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -49,7 +50,7 @@ impl Watching {
                 Ok(Followed::CaughtUp) => Ok(Message::CaughtUp(CaughtUp {})),
                 Err(error) => {
                     self.ended = true;
-                    Err(Status::from(error))
+                    Err(store(&error).into())
                 }
             },
             () = tokio::time::sleep_until(self.silent_until) => Ok(Message::Heartbeat(heartbeat(&self.ambient))),

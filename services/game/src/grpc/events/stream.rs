@@ -10,7 +10,7 @@ use http::HeaderMap;
 use http_body::Frame;
 use pkg_api::events::v1::connect_events_response::Message;
 use pkg_api::game::v1::{GoAway, GoAwayReason, Heartbeat};
-use pkg_middleware::RequestContext;
+use pkg_middleware::{Aside, RequestContext};
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::Status;
@@ -35,8 +35,8 @@ pub(super) struct EventStream {
     /// How it ends, once it does: after what is still to be sent.
     end: Option<Status>,
     is_over: bool,
-    draining: Pin<Box<WaitForCancellationFutureOwned>>,
-    heartbeat: Pin<Box<Sleep>>,
+    draining: Aside<WaitForCancellationFutureOwned>,
+    heartbeat: Aside<Sleep>,
     sent_at: Instant,
 }
 
@@ -55,8 +55,8 @@ impl EventStream {
             out: first,
             end: None,
             is_over: false,
-            draining: Box::pin(context.draining().clone().cancelled_owned()),
-            heartbeat: Box::pin(sleep(HEARTBEAT)),
+            draining: Aside::new(context.draining().clone().cancelled_owned()),
+            heartbeat: Aside::new(sleep(HEARTBEAT)),
             sent_at: Instant::now(),
         }
     }
@@ -76,7 +76,7 @@ impl EventStream {
                 break;
             }
         }
-        if self.draining.as_mut().poll(cx).is_ready() {
+        if self.draining.poll(cx).is_ready() {
             self.parts.subscriptions.leases.leave();
             self.out.push(frame(Message::GoAway(self.go_away())));
             return Err(Status::ok(""));
@@ -86,14 +86,14 @@ impl EventStream {
     }
 
     fn poll_heartbeat(&mut self, cx: &mut Context<'_>) {
-        while self.out.is_empty() && self.heartbeat.as_mut().poll(cx).is_ready() {
+        while self.out.is_empty() && self.heartbeat.poll(cx).is_ready() {
             let (due, now) = (self.sent_at + HEARTBEAT, Instant::now());
             if due <= now {
                 let server_time = Some(timestamp(self.parts.ambient.now()));
                 self.out.push(frame(Message::Heartbeat(Heartbeat { server_time })));
             }
             // Every message is a sign of life; the timer is not moved for each of them.
-            self.heartbeat.as_mut().reset(if due <= now { now + HEARTBEAT } else { due });
+            self.heartbeat.change().reset(if due <= now { now + HEARTBEAT } else { due });
         }
     }
 

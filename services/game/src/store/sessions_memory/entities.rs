@@ -3,12 +3,12 @@
 use std::ops::Bound;
 
 use async_trait::async_trait;
-use pkg_bus::Cursor;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::MemorySessions;
 use crate::entity::Entity;
+use crate::sessions::topic;
 use crate::store::StoreError;
 use crate::store::entities::{BATCH_MEMORY, EntityCommit, EntityCommitted, EntityPage, EntityStore, PAGE_BYTES};
 
@@ -25,6 +25,7 @@ impl EntityStore for MemorySessions {
         let Some(held) = state.session(session, now) else { return Ok(EntityPage::default()) };
         let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
         let (mut page, mut bytes) = (EntityPage::default(), 0);
+        page.position = Some(self.bus.position(&topic(session)));
         for (_, entity) in held.entities.range((begin, Bound::Unbounded)) {
             if page.entities.len() == limit || bytes > PAGE_BYTES {
                 page.more = true;
@@ -51,8 +52,7 @@ impl EntityStore for MemorySessions {
         if new > gone && held.entities.len() + new - gone > commit.most {
             return Ok(EntityCommitted::TooMany);
         }
-        let published = self.publish(commit.session, std::slice::from_ref(&commit.event))?;
-        held.cursor = published.last().and_then(|event| event.cursor).or(held.cursor);
+        self.publish(commit.session, std::slice::from_ref(&commit.event), commit.kept)?;
         for entity in &commit.put {
             held.entities.insert(entity.id, entity.clone());
         }
@@ -69,9 +69,5 @@ impl EntityStore for MemorySessions {
         let state = self.read();
         let done = state.session(session, now).and_then(|held| held.batches.get(&batch));
         Ok(done.filter(|(until, _)| *until > now).map(|(_, ids)| ids.clone()))
-    }
-
-    async fn entity_cursor(&self, session: Uuid) -> Result<Option<Cursor>, StoreError> {
-        Ok(self.read().session(session, self.ambient.now()).and_then(|held| held.cursor))
     }
 }
