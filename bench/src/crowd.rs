@@ -1,14 +1,15 @@
 //! Many players in sessions, each with a stream of events.
 
 mod codec;
+mod heard;
+mod wire;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use pkg_ambient::Ambient;
 use pkg_api::events::v1::connect_events_request::Message;
@@ -24,30 +25,28 @@ use pkg_auth::{Claims, Issuer, Role, SigningKey};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::client::Grpc;
-use tonic::codegen::http::uri::PathAndQuery;
+use tonic::Request;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status, Streaming};
 use uuid::Uuid;
 
-use self::codec::{Listening, Told};
+use self::codec::{Told, told};
+use self::heard::{Heard, Outcome};
+use self::wire::{Opening, Wire};
 use crate::load::Window;
-use crate::tally::Tally;
 
-/// How many connections and streams are opened at once.
+/// How many connections, streams and sessions are opened at once.
 const OPENED_AT_ONCE: usize = 64;
-/// A client that reads slowly should not be stopped by its own window.
-const WINDOW_BYTES: u32 = 4 << 20;
+/// How many connections make sessions and fill them.
+const CALLING_CONNECTIONS: usize = 8;
 /// The rate that a game allows one player at most.
 const PLAYER_RATE: i32 = 1_000;
 const SESSION_RATE: i32 = 100_000;
 /// How long the tokens live: longer than any run.
 const TOKEN_LIFETIME: Duration = Duration::from_mins(14);
+/// How long sessions last at most: what is left of them in Redis goes away.
+const SESSION_LIFETIME: prost_types::Duration = prost_types::Duration { seconds: 15 * 60, nanos: 0 };
 /// How long the last deliveries may take.
 const LAST_DELIVERIES: Duration = Duration::from_millis(200);
-/// Latencies are counted in so many places, so that counting does not serialise.
-const TALLIES: usize = 16;
 
 /// A deployment of the game service, and the key that its tokens are signed with.
 #[derive(Debug, Clone)]
@@ -67,31 +66,19 @@ pub enum Reach {
 /// Players in sessions, each with a stream open. The first of each session publishes.
 pub struct Crowd {
     sessions: Vec<Publisher>,
-    listening: JoinSet<anyhow::Result<()>>,
+    wires: Vec<Arc<Wire>>,
     heard: Arc<Heard>,
+    /// How long it took until all sessions were made and everybody had a seat.
+    pub seated_in: Duration,
 }
 
 /// One who publishes in a session, on a stream of both directions.
 struct Publisher {
     session: Uuid,
-    say: mpsc::Sender<ConnectEventsRequest>,
-    told: Streaming<Told>,
+    wire: Arc<Wire>,
+    stream: usize,
+    told: mpsc::UnboundedReceiver<Told>,
     players: u64,
-}
-
-/// What all of them heard.
-struct Heard {
-    begin: Instant,
-    window: OnceLock<Window>,
-    tallies: Vec<Mutex<Tally>>,
-    expected: AtomicU64,
-}
-
-/// What came of a run.
-pub struct Outcome {
-    pub tally: Tally,
-    /// The part of the deliveries that did not arrive, from 0 to 1.
-    pub missed: f64,
 }
 
 impl Deployment {
@@ -104,36 +91,39 @@ impl Deployment {
 
     async fn connect(&self, number: usize) -> anyhow::Result<Channel> {
         let address = self.addresses[number % self.addresses.len()];
-        let endpoint = Endpoint::from_shared(format!("http://{address}"))?
-            .tcp_nodelay(true)
-            .initial_connection_window_size(WINDOW_BYTES)
-            .initial_stream_window_size(WINDOW_BYTES);
-        Ok(endpoint.connect().await?)
+        Ok(Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true).connect().await?)
     }
 
     /// A request of somebody.
     fn request<M>(&self, user: Uuid, role: Role, message: M) -> anyhow::Result<Request<M>> {
+        let token = self.token(user, role);
+        let mut request = Request::new(message);
+        request.metadata_mut().insert("authorization", format!("Bearer {token}").parse()?);
+        Ok(request)
+    }
+
+    fn token(&self, user: Uuid, role: Role) -> String {
         let now = self.ambient.now();
-        let token = self.issuer.issue(&Claims {
+        self.issuer.issue(&Claims {
             subject: user,
             session: self.ambient.id(),
             role,
             token_id: self.ambient.id(),
             issued_at: now,
             expires_at: now + TOKEN_LIFETIME,
-        });
-        let mut request = Request::new(message);
-        request.metadata_mut().insert("authorization", format!("Bearer {token}").parse()?);
-        Ok(request)
+        })
     }
 
     /// The connections of so many players.
-    async fn channels(&self, players: usize, reach: Reach) -> anyhow::Result<Vec<Channel>> {
+    async fn wires(&self, players: usize, reach: Reach) -> anyhow::Result<Vec<Arc<Wire>>> {
         let count = match reach {
             Reach::OwnConnections => players,
             Reach::SharedConnections(count) => count,
         };
-        stream::iter(0..count).map(|number| self.connect(number)).buffer_unordered(OPENED_AT_ONCE).try_collect().await
+        let connect = |number: usize| async move {
+            anyhow::Ok(Arc::new(Wire::connect(self.addresses[number % self.addresses.len()]).await?))
+        };
+        stream::iter(0..count).map(connect).buffered(OPENED_AT_ONCE).try_collect().await
     }
 
     async fn make_game(&self) -> anyhow::Result<String> {
@@ -142,7 +132,12 @@ impl Deployment {
             session_events_per_second: SESSION_RATE,
             ..EventLimits::default()
         };
-        let rules = SessionRules { max_players: 1_000, event_limits: Some(limits), ..SessionRules::default() };
+        let rules = SessionRules {
+            max_players: 1_000,
+            max_duration: Some(SESSION_LIFETIME),
+            event_limits: Some(limits),
+            ..SessionRules::default()
+        };
         let key = format!("bench-{}", self.ambient.id().simple());
         let request = CreateGameRequest {
             game: Some(Game { key, name: "A crowd".to_owned(), ..Game::default() }),
@@ -168,42 +163,53 @@ impl Deployment {
         Ok(session_id.parse()?)
     }
 
-    /// Opens so many streams that nothing happens on, each of a player of their own.
-    pub async fn idle(&self, streams: usize, reach: Reach) -> anyhow::Result<Vec<Streaming<Told>>> {
-        let channels = self.channels(streams, reach).await?;
+    /// Opens so many streams that nothing happens on, each of a player of their own. They end with what is returned.
+    pub async fn idle(&self, streams: usize, reach: Reach) -> anyhow::Result<impl Sized + use<>> {
+        let wires = self.wires(streams, reach).await?;
         let open = |number: usize| {
-            let (player, channel) = (self.ambient.id(), channels[number % channels.len()].clone());
-            async move { self.listen(channel, player, format!("player/{player}")).await }
+            let (player, wire) = (self.ambient.id(), wires[number % wires.len()].clone());
+            async move { self.listen(&wire, player, format!("player/{player}"), |_| ()).await }
         };
-        stream::iter(0..streams).map(open).buffer_unordered(OPENED_AT_ONCE).try_collect().await
+        let opened = stream::iter(0..streams).map(open).buffer_unordered(OPENED_AT_ONCE);
+        opened.try_collect::<Vec<()>>().await?;
+        Ok(wires)
     }
 
-    async fn listen(&self, channel: Channel, player: Uuid, topic: String) -> anyhow::Result<Streaming<Told>> {
-        let subscriptions = vec![Subscription { topic, cursor: String::new() }];
-        let request = self.request(player, Role::Player, SubscribeRequest { subscriptions })?;
-        let mut grpc = Grpc::new(channel);
-        grpc.ready().await?;
-        let path = PathAndQuery::from_static("/muster.events.v1.EventService/Subscribe");
-        Ok(grpc.server_streaming(request, path, Listening::<SubscribeRequest>::default()).await?.into_inner())
-    }
-
-    async fn speak(
+    async fn listen(
         &self,
-        channel: Channel,
+        wire: &Wire,
         player: Uuid,
-        session: Uuid,
-    ) -> anyhow::Result<(mpsc::Sender<ConnectEventsRequest>, Streaming<Told>)> {
-        let (say, said) = mpsc::channel(1);
-        let request = self.request(player, Role::Player, ReceiverStream::new(said))?;
-        let mut grpc = Grpc::new(channel);
-        grpc.ready().await?;
-        let path = PathAndQuery::from_static("/muster.events.v1.EventService/ConnectEvents");
-        let mut told = grpc.streaming(request, path, Listening::<ConnectEventsRequest>::default()).await?.into_inner();
+        topic: String,
+        mut hears: impl FnMut(Told) + Send + 'static,
+    ) -> anyhow::Result<()> {
+        let subscriptions = vec![Subscription { topic, cursor: String::new() }];
+        let opening = Opening {
+            path: "/muster.events.v1.EventService/Subscribe",
+            token: &self.token(player, Role::Player),
+            message: &SubscribeRequest { subscriptions },
+            goes_on: false,
+        };
+        wire.open(opening, move |message| hears(told(message))).await?;
+        Ok(())
+    }
+
+    async fn speak(&self, wire: Arc<Wire>, player: Uuid, session: Uuid, players: u64) -> anyhow::Result<Publisher> {
         let subscriptions = vec![Subscription { topic: format!("session/{session}"), cursor: String::new() }];
         let subscribe = Message::Subscribe(SubscribeRequest { subscriptions });
-        say.send(ConnectEventsRequest { message: Some(subscribe) }).await?;
-        told.message().await?.context("the stream ended")?;
-        Ok((say, told))
+        let opening = Opening {
+            path: "/muster.events.v1.EventService/ConnectEvents",
+            token: &self.token(player, Role::Player),
+            message: &ConnectEventsRequest { message: Some(subscribe) },
+            goes_on: true,
+        };
+        let (tell, hears) = mpsc::unbounded_channel();
+        let stream = wire
+            .open(opening, move |message| {
+                // After the run nobody listens.
+                let _ = tell.send(told(message));
+            })
+            .await?;
+        Ok(Publisher { session, wire, stream, told: hears, players })
     }
 }
 
@@ -216,28 +222,32 @@ impl Crowd {
         reach: Reach,
     ) -> anyhow::Result<Self> {
         let game = deployment.make_game().await?;
-        let channels = deployment.channels(sessions * players, reach).await?;
+        let calling = (0..CALLING_CONNECTIONS).map(|number| deployment.connect(number));
+        let calling = futures::future::try_join_all(calling).await?;
         let heard = Arc::new(Heard::new());
-        let mut crowd = Self { sessions: Vec::new(), listening: JoinSet::new(), heard };
+        let began = Instant::now();
         let made = (0..sessions).map(|number| {
             let ids: Vec<Uuid> = (0..players).map(|_| deployment.ambient.id()).collect();
-            let (channel, game) = (channels[number % channels.len()].clone(), &game);
+            let (channel, game) = (calling[number % calling.len()].clone(), &game);
             async move {
                 let session = deployment.make_session(channel, game, &ids).await?;
                 anyhow::Ok((number, session, ids))
             }
         });
         let made: Vec<_> = stream::iter(made).buffer_unordered(OPENED_AT_ONCE).try_collect().await?;
+        let seated_in = began.elapsed();
+        let wires = deployment.wires(sessions * players, reach).await?;
+        let mut publishers = Vec::new();
         for (number, session, ids) in made {
-            let channel = |place: usize| channels[(number * players + place) % channels.len()].clone();
+            let wire = |place: usize| &wires[(number * players + place) % wires.len()];
             for (place, id) in ids.iter().enumerate().skip(1) {
-                let told = deployment.listen(channel(place), *id, format!("session/{session}")).await?;
-                crowd.listening.spawn(crowd.heard.clone().listen(told, place));
+                let heard = heard.clone();
+                let listen = move |told| heard.listen(place, told);
+                deployment.listen(wire(place), *id, format!("session/{session}"), listen).await?;
             }
-            let (say, told) = deployment.speak(channel(0), ids[0], session).await?;
-            crowd.sessions.push(Publisher { session, say, told, players: players as u64 });
+            publishers.push(deployment.speak(wire(0).clone(), ids[0], session, players as u64).await?);
         }
-        Ok(crowd)
+        Ok(Self { sessions: publishers, wires, heard, seated_in })
     }
 
     /// Everyone publishes one event after the other, each when the one before came back; or so many a second in all.
@@ -265,9 +275,7 @@ impl Crowd {
             open.push(played.context("a publisher panicked")??);
         }
         tokio::time::sleep(LAST_DELIVERIES).await;
-        if let Some(Ok(Err(error))) = self.listening.try_join_next() {
-            return Err(error.context("a stream ended"));
-        }
+        ensure!(!self.wires.iter().any(|wire| wire.has_failed()), "a stream ended");
         self.heard.outcome()
     }
 }
@@ -281,16 +289,16 @@ impl Publisher {
         retained: bool,
     ) -> anyhow::Result<Self> {
         while Instant::now() < window.end {
-            self.publish(heard, retained).await?;
+            self.publish(heard, retained);
             let (mut accepted, mut came_back) = (false, false);
             while !(accepted && came_back) {
-                match self.told.message().await?.context("the stream ended")? {
+                match self.told.recv().await.context("the stream ended")? {
                     Told::Event(published) => {
                         heard.hear(number, published);
                         came_back = true;
                     }
                     Told::Accepted => accepted = true,
-                    Told::Refused => anyhow::bail!("a publication was refused"),
+                    Told::Refused => bail!("a publication was refused"),
                     Told::Other => {}
                 }
             }
@@ -309,10 +317,10 @@ impl Publisher {
         let mut clock = tokio::time::interval(pace);
         while Instant::now() < window.end {
             tokio::select! {
-                _ = clock.tick() => self.publish(heard, retained).await?,
-                told = self.told.message() => match told?.context("the stream ended")? {
+                _ = clock.tick() => self.publish(heard, retained),
+                told = self.told.recv() => match told.context("the stream ended")? {
                     Told::Event(published) => heard.hear(number, published),
-                    Told::Refused => anyhow::bail!("a publication was refused"),
+                    Told::Refused => bail!("a publication was refused"),
                     Told::Accepted | Told::Other => {}
                 },
             }
@@ -320,67 +328,13 @@ impl Publisher {
         Ok(self)
     }
 
-    async fn publish(&self, heard: &Heard, retained: bool) -> anyhow::Result<()> {
+    fn publish(&self, heard: &Heard, retained: bool) {
         let data = codec::data(heard.note_publication(self.players));
         let event = Some(GameEvent { name: "move".to_owned(), data, ..GameEvent::default() });
         let event_id = if retained { Ambient::system().id().to_string() } else { String::new() };
         let events = vec![NewEvent { event_id, unretained: !retained, event }];
         let publication = Some(PublishRequest { session_id: self.session.to_string(), events });
         let message = Message::Publish(StreamPublication { number: 1, publication });
-        Ok(self.say.send(ConnectEventsRequest { message: Some(message) }).await?)
-    }
-}
-
-impl Heard {
-    fn new() -> Self {
-        Self {
-            begin: Instant::now(),
-            window: OnceLock::new(),
-            tallies: (0..TALLIES).map(|_| Mutex::new(Tally::new())).collect(),
-            expected: AtomicU64::new(0),
-        }
-    }
-
-    /// Says when an event is published.
-    fn note_publication(&self, players: u64) -> Duration {
-        let now = self.begin.elapsed();
-        if self.is_counted(now) {
-            self.expected.fetch_add(players, Ordering::Relaxed);
-        }
-        now
-    }
-
-    /// Counts a delivery, by when its event was published.
-    fn hear(&self, number: usize, published: Duration) {
-        if self.is_counted(published) {
-            let took = self.begin.elapsed().saturating_sub(published);
-            let mut tally = self.tallies[number % TALLIES].lock().unwrap_or_else(PoisonError::into_inner);
-            tally.record(took, Ok(()));
-        }
-    }
-
-    fn is_counted(&self, published: Duration) -> bool {
-        let window = self.window.get();
-        window.is_some_and(|window| (window.begin..window.end).contains(&(self.begin + published)))
-    }
-
-    async fn listen(self: Arc<Self>, mut told: Streaming<Told>, number: usize) -> anyhow::Result<()> {
-        while let Some(told) = told.message().await? {
-            if let Told::Event(published) = told {
-                self.hear(number, published);
-            }
-        }
-        Err(Status::unavailable("the server ended the stream").into())
-    }
-
-    fn outcome(&self) -> anyhow::Result<Outcome> {
-        let mut tally = Tally::new();
-        for part in &self.tallies {
-            let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
-            tally.add(std::mem::replace(&mut part, Tally::new()));
-        }
-        let expected = crate::tally::exact(self.expected.load(Ordering::Relaxed));
-        ensure!(expected > 0.0, "nothing was published");
-        Ok(Outcome { missed: 1.0 - (tally.successes() / expected).min(1.0), tally })
+        self.wire.say(self.stream, &ConnectEventsRequest { message: Some(message) });
     }
 }

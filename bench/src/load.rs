@@ -155,11 +155,15 @@ pub struct Dice(pub u64);
 impl Dice {
     /// One of a slice, which is not empty.
     pub fn choose<'a>(&mut self, among: &'a [String]) -> &'a str {
+        let index = self.roll() % among.len() as u64;
+        &among[usize::try_from(index).expect("it is below a length")]
+    }
+
+    /// Any number.
+    pub fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
-        let index = mixed % among.len() as u64;
-        &among[usize::try_from(index).expect("it is below a length")]
+        mixed ^ (mixed >> 31)
     }
 }

@@ -2,17 +2,10 @@
 
 use std::time::Duration;
 
-use bytes::Buf;
-use tonic::Status;
-use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
-use tonic_prost::ProstEncoder;
-
 /// Stands before the time in the data of an event. No text has such bytes.
 const MARK: [u8; 8] = [0xF5, 0xF6, 0xF7, 0xF8, 0xF9, 0xFA, 0xFB, 0xFC];
 /// The size of an event's data.
 pub const DATA_BYTES: usize = 96;
-/// Of each stream.
-const BUFFER_BYTES: usize = 512;
 
 /// The keys of the fields that tell the messages of the server apart: number and kind.
 const EVENT: u8 = 2 << 3 | 2;
@@ -44,56 +37,13 @@ fn published(message: &[u8]) -> Option<Duration> {
     Some(Duration::from_nanos(u64::from_be_bytes(*nanos)))
 }
 
-fn told(message: &[u8]) -> Told {
+/// What a message tells.
+pub fn told(message: &[u8]) -> Told {
     match message.first() {
         Some(&EVENT) => published(message).map_or(Told::Other, Told::Event),
         Some(&ACCEPTED) => Told::Accepted,
         Some(&REFUSED) => Told::Refused,
         _ => Told::Other,
-    }
-}
-
-/// Sends messages of a kind, and hears what is [`Told`].
-#[derive(Debug)]
-pub struct Listening<M>(std::marker::PhantomData<M>);
-
-impl<M> Default for Listening<M> {
-    fn default() -> Self {
-        Self(std::marker::PhantomData)
-    }
-}
-
-impl<M: prost::Message + 'static> Codec for Listening<M> {
-    type Encode = M;
-    type Decode = Told;
-    type Encoder = ProstEncoder<M>;
-    type Decoder = Glance;
-
-    fn encoder(&mut self) -> Self::Encoder {
-        ProstEncoder::new(BufferSettings::new(BUFFER_BYTES, BUFFER_BYTES))
-    }
-
-    fn decoder(&mut self) -> Glance {
-        Glance
-    }
-}
-
-/// Looks at a message, and no more.
-#[derive(Debug)]
-pub struct Glance;
-
-impl Decoder for Glance {
-    type Item = Told;
-    type Error = Status;
-
-    fn decode(&mut self, source: &mut DecodeBuf<'_>) -> Result<Option<Told>, Status> {
-        let told = told(source.chunk());
-        source.advance(source.remaining());
-        Ok(Some(told))
-    }
-
-    fn buffer_settings(&self) -> BufferSettings {
-        BufferSettings::new(BUFFER_BYTES, BUFFER_BYTES)
     }
 }
 

@@ -47,6 +47,8 @@ fn start(executable: &Executable, envoy: &Path, accounts: &Accounts) -> anyhow::
         .replace("port_value: 9901", &format!("port_value: {}", admin.port()))
         .replace("port_value: 50051", &format!("port_value: {}", accounts.server.address.port()))
         .replace(".stack/envoy/api", &folder.path().display().to_string())
+        // There is no game service here to be healthy.
+        .replace(", game: { value: 1 }", "")
         .replace("deployments/envoy/", &format!("{REPOSITORY}/deployments/envoy/"))
         .replace("{ max_tokens: 400, tokens_per_fill: 100,", &unlimited())
         .replace("{ max_tokens: 200, tokens_per_fill: 20,", &unlimited());

@@ -1,7 +1,6 @@
 //! Live events: how many reach their subscribers, how soon, and what an idle stream costs.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -11,9 +10,10 @@ use tokio::try_join;
 
 use crate::crowd::{Crowd, Deployment, Reach};
 use crate::load::Load;
-use crate::muster::{Executable, Server};
+use crate::muster::{Executable, Server, make_key};
 use crate::process::{Parties, resident_bytes};
 use crate::report::{Permitted, Report, Run, Target};
+use crate::stores::{StoreOptions, Stores};
 use crate::tally::exact;
 
 /// How long it is quiet before anything is measured: that everybody came is told to all.
@@ -24,17 +24,17 @@ const IDLE_STREAMS: usize = 9_900;
 /// Streams that are open before memory is read for the first time: what the process makes once is not counted.
 const IDLE_BEFORE: usize = 100;
 
-/// Where the events are measured.
+/// Where the events are measured: on muster dev, or on so many replicas of the game service on stores, over which the
+/// players of a session are spread.
+#[derive(Debug, Clone, Copy)]
+pub enum Where<'a> {
+    Dev,
+    Replicas(NonZeroUsize, &'a StoreOptions),
+}
+
+/// Which of it.
 #[derive(Debug, Args)]
-pub struct Where {
-    /// Measure the game service at these addresses instead of a muster dev of our own.
-    #[arg(long, value_name = "ADDRESS:PORT", requires = "signing_key")]
-    address: Vec<SocketAddr>,
-
-    /// The key that signs the tokens of that deployment.
-    #[arg(long, value_name = "FILE")]
-    signing_key: Option<PathBuf>,
-
+pub struct Which {
     /// Measure only what has this in its name.
     #[arg(long, value_name = "TEXT", default_value = "")]
     scene: String,
@@ -122,8 +122,14 @@ const SCENES: [Scene; 6] = [
     },
 ];
 
-pub async fn run(executable: &Executable, place: &Where, load: Load, report: &mut Report) -> anyhow::Result<()> {
-    for scene in SCENES.iter().filter(|scene| scene.name.contains(&place.scene)) {
+pub async fn run(
+    executable: &Executable,
+    place: Where<'_>,
+    which: &Which,
+    load: Load,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    for scene in SCENES.iter().filter(|scene| scene.name.contains(&which.scene)) {
         // Each begins anew: streams of the one before do not end in its time.
         let stage = Stage::set(executable, place)?;
         scene.play(&stage, load, report).await?;
@@ -132,52 +138,64 @@ pub async fn run(executable: &Executable, place: &Where, load: Load, report: &mu
         ("memory of an idle stream, 100 connections", Reach::SharedConnections(100), 12.0),
         ("memory of an idle stream, own connections", Reach::OwnConnections, 32.0),
     ];
-    for (name, reach, most) in memory.into_iter().filter(|(name, ..)| name.contains(&place.scene)) {
+    for (name, reach, most) in memory.into_iter().filter(|(name, ..)| name.contains(&which.scene)) {
         let stage = Stage::set(executable, place)?;
-        if let Some(pid) = stage.pid {
-            report.compare(name, idle_kib(&stage.deployment, pid, reach).await?, "KiB", Target::AtMost(most));
-        }
+        let cost = idle_kib(&stage, reach).await?;
+        report.compare(&stage.named(name), cost, "KiB", Target::AtMost(most));
     }
     Ok(())
 }
 
-/// A deployment to be measured: somebody else's, or a `muster dev` that ends with this value.
+/// What is measured. It ends with this value: the servers before the stores.
 struct Stage {
     deployment: Deployment,
     parties: Parties,
-    pid: Option<u32>,
-    _own: Option<(Server, tempfile::TempDir)>,
+    servers: Vec<Server>,
+    stores: Option<Stores>,
+    _folder: tempfile::TempDir,
 }
 
 impl Stage {
-    fn set(executable: &Executable, place: &Where) -> anyhow::Result<Self> {
-        if let (Some(first), Some(key)) = (place.address.first(), &place.signing_key) {
-            let parties = place
-                .address
-                .iter()
-                .fold(Parties::client(), |parties, address| parties.and_listener("muster", address.port()));
-            let deployment = Deployment::new(place.address.clone(), key)?;
-            return Ok(Self { deployment, parties, pid: crate::process::listener(first.port()), _own: None });
-        }
+    fn set(executable: &Executable, place: Where<'_>) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let (server, _) = executable.dev(folder.path())?;
-        let key = folder.path().join("signing-key.pem");
-        let deployment = Deployment::new(vec![server.address], &key)?;
-        let parties = Parties::client().and("muster", server.pid(), false);
-        Ok(Self { deployment, parties, pid: Some(server.pid()), _own: Some((server, folder)) })
+        let (servers, stores, key) = match place {
+            Where::Replicas(replicas, options) => {
+                let (stores, key) = (Stores::make(options)?, make_key(folder.path())?);
+                executable.migrate(&stores)?;
+                let servers = (0..replicas.get()).map(|_| executable.game(&stores, &key));
+                (servers.collect::<anyhow::Result<_>>()?, Some(stores), key)
+            }
+            Where::Dev => (vec![executable.dev(folder.path())?.0], None, folder.path().join("signing-key.pem")),
+        };
+        let deployment = Deployment::new(servers.iter().map(|server| server.address).collect(), &key)?;
+        let parties =
+            servers.iter().fold(Parties::client(), |parties, server| parties.and("muster", server.pid(), false));
+        let parties = stores.iter().fold(parties, |parties, stores| stores.count(parties));
+        Ok(Self { deployment, parties, servers, stores, _folder: folder })
+    }
+
+    /// What the report says of this stage.
+    fn named(&self, what: &str) -> String {
+        match (&self.stores, self.servers.len()) {
+            (None, _) => what.to_owned(),
+            (Some(_), 1) => format!("{what}, on Redis"),
+            (Some(_), replicas) => format!("{what}, on Redis, {replicas} replicas"),
+        }
     }
 }
 
 impl Scene {
     async fn play(&self, stage: &Stage, load: Load, report: &mut Report) -> anyhow::Result<()> {
+        let name = stage.named(self.name);
         let crowd = Crowd::gather(&stage.deployment, self.sessions, self.players, self.reach).await;
-        let crowd = crowd.with_context(|| self.name)?;
+        let crowd = crowd.with_context(|| name.clone())?;
+        let seated_in = crowd.seated_in;
         sleep(SETTLE).await;
         let window = load.window();
         let playing = async { crowd.play(window, self.retained, self.per_second).await.context(self.name) };
         let (outcome, spent) = try_join!(playing, stage.parties.spend(window))?;
-        let run = Run::new(self.name, window, &outcome.tally, &spent, Permitted::Nothing);
-        let what = |part: &str| format!("{}: {part}", self.name);
+        let run = Run::new(&name, window, &outcome.tally, &spent, Permitted::Nothing);
+        let what = |part: &str| format!("{name}: {part}");
         match self.least_per_second {
             Some(least) => report.compare(&what("deliveries"), run.per_second, "/s", Target::AtLeast(least)),
             None => report.tell(&what("deliveries"), run.per_second, "/s"),
@@ -189,19 +207,22 @@ impl Scene {
             report.compare(&what("p99"), run.latency.p99, "ms", Target::AtMost(most));
         }
         report.tell(&what("missed"), outcome.missed * 100.0, "%");
+        if self.sessions == 1 {
+            report.tell(&what("all seats taken in"), seated_in.as_secs_f64() * 1_000.0, "ms");
+        }
         report.add(run)
     }
 }
 
-/// What an idle stream costs the server, in KiB.
-async fn idle_kib(deployment: &Deployment, pid: u32, reach: Reach) -> anyhow::Result<f64> {
-    let first = deployment.idle(IDLE_BEFORE, reach).await?;
+/// What an idle stream costs the servers, in KiB.
+async fn idle_kib(stage: &Stage, reach: Reach) -> anyhow::Result<f64> {
+    let resident = || stage.servers.iter().map(|server| resident_bytes(server.pid())).sum::<anyhow::Result<u64>>();
+    let first = stage.deployment.idle(IDLE_BEFORE, reach).await?;
     sleep(SETTLE).await;
-    let before = resident_bytes(pid)?;
-    let streams = deployment.idle(IDLE_STREAMS - IDLE_BEFORE, reach).await?;
+    let before = resident()?;
+    let streams = stage.deployment.idle(IDLE_STREAMS - IDLE_BEFORE, reach).await?;
     sleep(SETTLE).await;
-    let after = resident_bytes(pid)?;
-    let cost = exact(after.saturating_sub(before)) / exact(streams.len() as u64) / 1024.0;
+    let cost = exact(resident()?.saturating_sub(before)) / exact((IDLE_STREAMS - IDLE_BEFORE) as u64) / 1024.0;
     drop((first, streams));
     Ok(cost)
 }

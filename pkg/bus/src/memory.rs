@@ -92,10 +92,12 @@ impl MemoryBus {
     /// which everything happens that the state does not have.
     #[must_use]
     pub fn position(&self, topic: &Topic) -> Cursor {
-        self.shared.with_log(topic, |_, log, now| {
-            log.remember(now);
-            log.end_cursor()
-        }).1
+        self.shared
+            .with_log(topic, |_, log, now| {
+                log.remember(now);
+                log.end_cursor()
+            })
+            .1
     }
 
     /// As [`Bus::end`], at once.

@@ -47,8 +47,7 @@ const INBOX: usize = 16_384;
 const CATCH_UPS_AT_ONCE: usize = 32;
 
 static PUBLISH: LazyLock<Script> = LazyLock::new(|| Script::with_library(PUBLISH_LUA, "return bus_publish(1, 1)"));
-static READ: LazyLock<Script> =
-    LazyLock::new(|| Script::with_library(POSITION_LUA, include_str!("redis/read.lua")));
+static READ: LazyLock<Script> = LazyLock::new(|| Script::with_library(POSITION_LUA, include_str!("redis/read.lua")));
 
 /// Topics in Redis, or in a Redis Cluster. Readers on this node end with it.
 pub struct RedisBus {

@@ -55,3 +55,42 @@ impl Wake for Bell {
         self.task.wake();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::atomic::AtomicUsize;
+
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn it_is_polled_when_it_was_woken_and_not_otherwise() {
+        let (polls, notify) = (AtomicUsize::new(0), Notify::new());
+        let mut notified = Box::pin(notify.notified());
+        let mut aside = Aside::new(poll_fn(|cx| {
+            polls.fetch_add(1, Ordering::Relaxed);
+            notified.as_mut().poll(cx)
+        }));
+        let unwoken = Context::from_waker(Waker::noop());
+        for _ in 0..5 {
+            assert!(aside.poll(&unwoken).is_pending());
+        }
+        assert_eq!(polls.load(Ordering::Relaxed), 1);
+        let woken = poll_fn(|cx| aside.poll(cx));
+        tokio::join!(woken, async { notify.notify_waiters() });
+        assert_eq!(polls.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_changed_is_polled_again() {
+        let second = std::time::Duration::from_secs(1);
+        let mut aside = Aside::new(tokio::time::sleep(second));
+        poll_fn(|cx| aside.poll(cx)).await;
+        let later = tokio::time::Instant::now() + second;
+        aside.change().reset(later);
+        poll_fn(|cx| aside.poll(cx)).await;
+        assert!(tokio::time::Instant::now() >= later);
+    }
+}

@@ -4,8 +4,8 @@
 //! number of connections, sets no HTTP/1.1 buffer, cuts an aged connection at the end of its grace without ever having
 //! asked it to end, and waits without limit for the first bytes of a connection.
 
-use std::io;
 use std::future::poll_fn;
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -148,7 +148,7 @@ impl Connections {
         let mut cut = None;
         poll_fn(|cx| {
             // Whatever else is ready goes first: what many streams have to say is then written at once.
-            if *X_YIELD && !std::mem::replace(&mut is_due, true) {
+            if !std::mem::replace(&mut is_due, true) {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -213,7 +213,6 @@ impl Connections {
     }
 }
 
-static X_YIELD: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| std::env::var_os("X_NOYIELD").is_none());
 /// What becomes of a connection.
 enum Next {
     Finish,

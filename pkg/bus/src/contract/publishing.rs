@@ -8,7 +8,8 @@ use super::{
     Nodes, SHORT_LENGTH, SHORT_SURPLUS, eventually, next, next_gap, next_number, next_numbers, numbered, publish, topic,
 };
 use crate::{
-    Delivery, MAX_PAYLOAD_BYTES, MAX_PUBLICATION_BYTES, MAX_PUBLICATION_EVENTS, NewEvent, PublishError, Retention, Topic,
+    Delivery, MAX_PAYLOAD_BYTES, MAX_PUBLICATION_BYTES, MAX_PUBLICATION_EVENTS, NewEvent, PublishError, Retention,
+    Topic,
 };
 
 pub(super) async fn verify(nodes: &Nodes<'_>) {

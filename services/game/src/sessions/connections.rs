@@ -95,7 +95,8 @@ impl Sessions {
         let Some(loaded) = self.store.load(session).await? else { return Ok(None) };
         let (mut entities, mut bytes, mut after) = (Vec::new(), 0, None);
         loop {
-            let EntityPage { entities: page, more, .. } = self.entities.entity_page(session, after, SNAPSHOT_STEP).await?;
+            let EntityPage { entities: page, more, .. } =
+                self.entities.entity_page(session, after, SNAPSHOT_STEP).await?;
             after = page.last().map(|entity: &Entity| entity.id);
             for entity in page {
                 let message = session_message::entity(&entity);

@@ -11,6 +11,7 @@ use super::testing::{GAME, LIMIT, SERVER, World, creation, player, rules};
 use super::*;
 use crate::SessionStores;
 use crate::actor::Actor;
+use crate::entities::{Entities, EntityError};
 use crate::session::{JoinCode, Results, SessionEvent, State, Visibility};
 use crate::store::SessionPlace;
 
@@ -226,10 +227,8 @@ async fn a_session_that_was_never_saved_is_not_counted_for_long() {
 async fn a_session_that_the_store_lost_is_recorded_as_lost() {
     let world = World::memory(api::SessionRules { max_sessions: 2, ..rules() }).await;
     let index = &world.sessions.index;
-    let place = |number| SessionPlace {
-        created_ms: pkg_db::to_millis(world.sessions.now()),
-        session: Uuid::from_u128(number),
-    };
+    let place =
+        |number| SessionPlace { created_ms: pkg_db::to_millis(world.sessions.now()), session: Uuid::from_u128(number) };
     let (lost, never_saved) = (place(77), place(78));
     for place in [lost, never_saved] {
         index.schedule(GAME, place, world.sessions.now()).await.unwrap();
@@ -242,6 +241,27 @@ async fn a_session_that_the_store_lost_is_recorded_as_lost() {
         if ended.session_id == lost.session.to_string() && ended.reason == i32::from(api::SessionEndReason::Lost)));
     world.create(1).await;
     world.create(2).await;
+}
+
+#[tokio::test]
+async fn changes_of_entities_and_events_are_counted_together() {
+    let limits = api::EventLimits { player_events_per_second: 1, ..Default::default() };
+    let world = World::memory(api::SessionRules { event_limits: Some(limits), ..rules() }).await;
+    let session = world.create(1).await;
+    let entities = Entities::new(world.sessions.clone());
+    let delete = |number| {
+        let id = Uuid::from_u128(number);
+        let operation = crate::entity::Operation::Delete { id, version: 0 };
+        let entities = &entities;
+        async move { entities.change(session.id, &[operation], None, player(1)).await }
+    };
+    // A hundred are let through at once, whatever the rate.
+    let publishing = world.sessions.may_publish(player(1), session.id).await.unwrap();
+    let spend = |events| world.sessions.spend(player(1), session.id, &publishing.standing, &publishing.limits, events);
+    assert!(spend(99).is_ok());
+    assert!(matches!(delete(1).await, Err(EntityError::Refused(_))), "it is counted and looked for");
+    assert!(matches!(delete(2).await, Err(EntityError::Limited { .. })));
+    assert!(spend(1).is_err());
 }
 
 #[tokio::test]

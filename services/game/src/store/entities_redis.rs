@@ -20,8 +20,7 @@ use crate::sessions::topic;
 
 static COMMIT: LazyLock<Script> =
     LazyLock::new(|| Script::with_library(PUBLISH_LUA, include_str!("entity_commit.lua")));
-static PAGE: LazyLock<Script> =
-    LazyLock::new(|| Script::with_library(POSITION_LUA, include_str!("entity_page.lua")));
+static PAGE: LazyLock<Script> = LazyLock::new(|| Script::with_library(POSITION_LUA, include_str!("entity_page.lua")));
 
 #[async_trait]
 impl EntityStore for RedisSessions {
@@ -54,7 +53,8 @@ impl EntityStore for RedisSessions {
         _now: OffsetDateTime,
     ) -> Result<EntityCommitted, StoreError> {
         let events = std::slice::from_ref(&commit.event);
-        let publication = self.bus.publication(&topic(commit.session), events, Some(commit.kept)).map_err(unpublished)?;
+        let publication =
+            self.bus.publication(&topic(commit.session), events, Some(commit.kept)).map_err(unpublished)?;
         let batch_key = match &commit.batch {
             Some((batch, _)) => self.batch_key(commit.session, *batch),
             None => self.key(commit.session, "no_batch"),

@@ -56,6 +56,22 @@ const TICK: &str = "UPDATE catalogue_clock SET value = value + 1 RETURNING value
 const INSERT_REVISION: &str =
     "INSERT INTO definitions (game_id, revision, definition, author_id, created_ms) VALUES ($1, $2, $3, $4, $5)";
 
+/// Binds what is shown of a game and how it stands, in the order that statements have it.
+macro_rules! bind_game {
+    ($query:expr, $game:expr) => {{
+        let columns = ShownColumns::from(&$game.shown);
+        $query
+            .bind(columns.name)
+            .bind(columns.short_description)
+            .bind(columns.long_description)
+            .bind(columns.image_url)
+            .bind(columns.attributes)
+            .bind(columns.data)
+            .bind(state_text($game.state))
+            .bind($game.definition_revision)
+    }};
+}
+
 macro_rules! insert_revision {
     ($revision:expr, $connection:expr) => {
         sqlx::query(INSERT_REVISION)
@@ -76,21 +92,10 @@ impl GameStore for SqlGames {
              attributes, data, state, definition_revision, version, changed, created_as, created_ms, updated_ms) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
         let game = &new.game;
-        let columns = ShownColumns::from(&game.shown);
         on!(self.database, pool => {
             let mut transaction = pool.begin().await.map_err(StoreError::from)?;
             let changed: i64 = sqlx::query_scalar(TICK).fetch_one(&mut *transaction).await.map_err(StoreError::from)?;
-            let insert = sqlx::query(INSERT)
-                .bind(game.id)
-                .bind(game.key.as_str())
-                .bind(&columns.name)
-                .bind(&columns.short_description)
-                .bind(&columns.long_description)
-                .bind(&columns.image_url)
-                .bind(&columns.attributes)
-                .bind(&columns.data)
-                .bind(state_text(game.state))
-                .bind(game.definition_revision)
+            let insert = bind_game!(sqlx::query(INSERT).bind(game.id).bind(game.key.as_str()), game)
                 .bind(game.version)
                 .bind(changed)
                 .bind(game.shown.to_api().encode_to_vec())
@@ -166,24 +171,13 @@ impl GameStore for SqlGames {
         const UPDATE: &str = "UPDATE games SET name = $3, short_description = $4, long_description = $5, \
              image_url = $6, attributes = $7, data = $8, state = $9, definition_revision = $10, updated_ms = $11, \
              changed = COALESCE($12, changed), version = $2 WHERE id = $1 AND version = $2 - 1";
-        let columns = ShownColumns::from(&game.shown);
         on!(self.database, pool => {
             let mut transaction = pool.begin().await?;
             let changed: Option<i64> = match what {
                 Save::Shown => None,
                 Save::State | Save::Definition(_) => Some(sqlx::query_scalar(TICK).fetch_one(&mut *transaction).await?),
             };
-            let update = sqlx::query(UPDATE)
-                .bind(game.id)
-                .bind(game.version)
-                .bind(&columns.name)
-                .bind(&columns.short_description)
-                .bind(&columns.long_description)
-                .bind(&columns.image_url)
-                .bind(&columns.attributes)
-                .bind(&columns.data)
-                .bind(state_text(game.state))
-                .bind(game.definition_revision)
+            let update = bind_game!(sqlx::query(UPDATE).bind(game.id).bind(game.version), game)
                 .bind(to_millis(game.updated_at))
                 .bind(changed);
             if update.execute(&mut *transaction).await?.rows_affected() == 0 {

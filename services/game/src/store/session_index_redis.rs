@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::StoreError;
-use super::sessions::{Due, SessionIndex, SessionPlace};
+use super::sessions::{Due, SESSIONS_OF_PLAYER, SessionIndex, SessionPlace};
 use super::sessions_redis::{RedisSessions, unexpected};
 use crate::session::JoinCode;
 
@@ -45,8 +45,6 @@ static NOTE_PLAYER: LazyLock<Script> = LazyLock::new(|| {
 
 /// Over how many keys the schedule is spread.
 const SCHEDULES: u128 = 16;
-/// How many sessions of one player are remembered.
-const SESSIONS_OF_PLAYER: usize = 1_000;
 /// For how long, after the last one was noted: longer than any session lasts.
 const PLAYER_MEMORY: Duration = Duration::from_hours(15 * 24);
 

@@ -10,6 +10,9 @@ use uuid::Uuid;
 use super::StoreError;
 use crate::session::{JoinCode, Session};
 
+/// How many sessions of one player an index remembers.
+pub const SESSIONS_OF_PLAYER: usize = 1_000;
+
 /// A session as it was loaded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {

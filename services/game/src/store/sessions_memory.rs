@@ -13,7 +13,9 @@ use pkg_db::{from_millis, to_millis};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::sessions::{Commit, Committed, Connected, Due, Lease, Loaded, SessionIndex, SessionPlace, SessionStore};
+use super::sessions::{
+    Commit, Committed, Connected, Due, Lease, Loaded, SESSIONS_OF_PLAYER, SessionIndex, SessionPlace, SessionStore,
+};
 use super::{StoreError, unpublished};
 use crate::entity::Entity;
 use crate::session::{JoinCode, Session};
@@ -21,8 +23,6 @@ use crate::sessions::topic;
 
 /// How often what is past its time is looked for: after so many writes.
 const PURGE_EVERY: u32 = 256;
-/// How many sessions of one player are remembered.
-const SESSIONS_OF_PLAYER: usize = 1_000;
 
 /// The embedded store of sessions. Cloning shares them.
 #[derive(Clone)]

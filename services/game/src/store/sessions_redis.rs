@@ -24,8 +24,7 @@ use super::{StoreError, unpublished};
 use crate::session::Session;
 use crate::sessions::topic;
 
-static LOAD: LazyLock<Script> =
-    LazyLock::new(|| Script::with_library(POSITION_LUA, include_str!("session_load.lua")));
+static LOAD: LazyLock<Script> = LazyLock::new(|| Script::with_library(POSITION_LUA, include_str!("session_load.lua")));
 static COMMIT: LazyLock<Script> =
     LazyLock::new(|| Script::with_library(PUBLISH_LUA, include_str!("session_commit.lua")));
 static CONNECT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("session_connect.lua")));
