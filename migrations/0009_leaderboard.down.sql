@@ -1,0 +1,9 @@
+DROP TABLE leaderboard_positions;
+DROP TABLE player_stats;
+DROP TABLE match_results;
+DROP TABLE finished_matches;
+DROP TABLE score_erasures;
+DROP TABLE gone_players;
+DROP TABLE score_periods;
+DROP TABLE scores;
+DROP TABLE score_boards;

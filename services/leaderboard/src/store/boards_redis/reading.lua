@@ -1,0 +1,14 @@
+-- What scripts that read boards share. KEYS: the state, the ranks, the values. ARGV: the name of the period, and more.
+local ENTRY = 14
+local state = redis.call('HMGET', KEYS[1], 'offset', 'erasures', 'p:' .. ARGV[1])
+if not state[1] then return 0 end
+local total = redis.call('ZCARD', KEYS[2])
+if state[3] and (total == 0 or redis.call('EXISTS', KEYS[3]) == 0) then return 0 end
+
+-- Members that follow one another, and the rank of the first.
+local function board_view(first, members)
+    local players = {}
+    for i, member in ipairs(members) do players[i] = string.sub(member, ENTRY + 1) end
+    local values = #players > 0 and redis.call('HMGET', KEYS[3], unpack(players)) or {}
+    return { state[1], state[2], total, first, players, values }
+end
