@@ -18,6 +18,7 @@ mod table;
 mod tally;
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -26,7 +27,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::load::Load;
 use crate::muster::Executable;
 use crate::report::Report;
-use crate::scenario::{Accounts, dev, envoy, events, flood, guest, log, password, refresh};
+use crate::scenario::events::Where;
+use crate::scenario::{Accounts, dev, envoy, events, flood, guest, log, matcher, password, refresh};
 use crate::stores::StoreOptions;
 
 /// Measures Muster. Ends with failure if a call failed that may not fail, not if a target of speed was missed.
@@ -55,8 +57,26 @@ enum Command {
     Log(OnStores),
     /// The start and the idle memory of `muster dev`. Needs no stores.
     Dev(Output),
-    /// Live events on muster dev, or on a deployment that runs already. Needs no stores.
+    /// The matcher alone, on one core. Needs no stores.
+    Matcher {
+        /// Write the figures to this file as well, as JSON.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
+    /// Live events on muster dev. Needs no stores.
     Events(OnEvents),
+    /// Live events on replicas of the game service.
+    EventsOnReplicas {
+        /// How many replicas. The players of each session are spread over all of them.
+        #[arg(long, value_name = "COUNT", default_value = "1")]
+        replicas: NonZeroUsize,
+
+        #[command(flatten)]
+        stores: StoreOptions,
+
+        #[command(flatten)]
+        events: OnEvents,
+    },
     /// The server that does nothing, which the benchmark starts for its floor.
     #[command(hide = true)]
     Echo {
@@ -90,7 +110,7 @@ struct OnStores {
 #[derive(Debug, Args)]
 struct OnEvents {
     #[command(flatten)]
-    place: events::Where,
+    which: events::Which,
 
     #[command(flatten)]
     load: Load,
@@ -119,11 +139,14 @@ async fn main() -> anyhow::Result<ExitCode> {
             dev::run(&Executable::find(output.muster.as_deref())?, &mut report).await?;
             finish(&report, &output)
         }
-        Command::Events(options) => {
-            let mut report = Report::begin(Some(options.load));
-            let executable = Executable::find(options.output.muster.as_deref())?;
-            events::run(&executable, &options.place, options.load, &mut report).await?;
-            finish(&report, &options.output)
+        Command::Matcher { json } => {
+            let mut report = Report::begin(None);
+            matcher::run(&mut report)?;
+            finish(&report, &Output { muster: None, json })
+        }
+        Command::Events(options) => on_events(Where::Dev, &options).await,
+        Command::EventsOnReplicas { replicas, stores, events } => {
+            on_events(Where::Replicas(replicas, &stores), &events).await
         }
         Command::All(options) => {
             on_stores(
@@ -150,6 +173,13 @@ enum Part {
     Envoy,
     Log,
     Dev,
+}
+
+async fn on_events(place: Where<'_>, options: &OnEvents) -> anyhow::Result<ExitCode> {
+    let mut report = Report::begin(Some(options.load));
+    let executable = Executable::find(options.output.muster.as_deref())?;
+    events::run(&executable, place, &options.which, options.load, &mut report).await?;
+    finish(&report, &options.output)
 }
 
 async fn on_stores(options: &OnStores, parts: &[Part]) -> anyhow::Result<ExitCode> {

@@ -51,13 +51,9 @@ impl Executable {
 
     /// Migrates the schema and serves accounts from it, ready when this returns.
     pub fn auth(&self, stores: &Stores) -> anyhow::Result<Server> {
-        let mut migrate = self.on(stores, &["migrate", "up", "--kafka-replication", "1"]);
-        let migrated = migrate.stdout(Stdio::null()).status()?;
-        ensure!(migrated.success(), "muster migrate up failed");
-
+        self.migrate(stores)?;
         let folder = tempfile::tempdir()?;
-        let key = folder.path().join("signing-key.pem");
-        fs::write(&key, SigningKey::generate(Ambient::system().random()).to_pem().expose_secret())?;
+        let key = make_key(folder.path())?;
         let (address, admin) = (free_address()?, free_address()?);
         let mut command = self.on(stores, &["auth", "--log", LOG_LEVEL, "--session-lifetime", SESSION_LIFETIME]);
         command
@@ -71,6 +67,29 @@ impl Executable {
             .env("MUSTER_REDIS_URL", stores.options.redis_url.expose_secret())
             .env("MUSTER_REFRESH_SECRETS", stores.name.repeat(2));
         let mut server = Server { child: command.spawn()?, address, _folder: Some(folder) };
+        server.await_readiness(admin)?;
+        Ok(server)
+    }
+
+    /// Makes the schema and the topics.
+    pub fn migrate(&self, stores: &Stores) -> anyhow::Result<()> {
+        let mut migrate = self.on(stores, &["migrate", "up", "--kafka-replication", "1"]);
+        let migrated = migrate.stdout(Stdio::null()).status()?;
+        ensure!(migrated.success(), "muster migrate up failed");
+        Ok(())
+    }
+
+    /// Serves games, sessions and live events from migrated stores, to whoever has a token that a key has signed; ready when
+    /// this returns.
+    pub fn game(&self, stores: &Stores, key: &Path) -> anyhow::Result<Server> {
+        let (address, admin) = (free_address()?, free_address()?);
+        let mut command = self.on(stores, &["game", "--log", LOG_LEVEL, "--redis-prefix", &stores.name]);
+        command
+            .args(["--listen", &address.to_string(), "--admin-listen", &admin.to_string()])
+            .arg("--accepted-keys")
+            .arg(key)
+            .env("MUSTER_REDIS_URL", stores.options.redis_url.expose_secret());
+        let mut server = Server { child: command.spawn()?, address, _folder: None };
         server.await_readiness(admin)?;
         Ok(server)
     }
@@ -158,6 +177,13 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A key that signs tokens, in a folder.
+pub fn make_key(folder: &Path) -> anyhow::Result<PathBuf> {
+    let key = folder.join("signing-key.pem");
+    fs::write(&key, SigningKey::generate(Ambient::system().random()).to_pem().expose_secret())?;
+    Ok(key)
 }
 
 /// An address that nobody listens at just now.

@@ -6,6 +6,7 @@ pub mod events;
 pub mod flood;
 pub mod guest;
 pub mod log;
+pub mod matcher;
 pub mod password;
 pub mod refresh;
 

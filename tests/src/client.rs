@@ -11,6 +11,7 @@ use pkg_api::events::v1::event_service_client::EventServiceClient;
 use pkg_api::game::v1::catalog_service_client::CatalogServiceClient;
 use pkg_api::game::v1::entity_service_client::EntityServiceClient;
 use pkg_api::game::v1::session_service_client::SessionServiceClient;
+use pkg_api::matchmaking::v1::matchmaking_service_client::MatchmakingServiceClient;
 use pkg_api::player::v1::GetProfileRequest;
 use pkg_api::player::v1::player_service_client::PlayerServiceClient;
 use pkg_api::presence::v1::presence_service_client::PresenceServiceClient;
@@ -95,6 +96,12 @@ impl Client {
     #[must_use]
     pub fn events(&self) -> EventServiceClient<Channel> {
         EventServiceClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES)
+    }
+
+    /// `muster.matchmaking.v1.MatchmakingService`.
+    #[must_use]
+    pub fn matchmaking(&self) -> MatchmakingServiceClient<Channel> {
+        MatchmakingServiceClient::new(self.channel.clone())
     }
 
     /// `muster.presence.v1.PresenceService`.

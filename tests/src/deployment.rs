@@ -1,17 +1,19 @@
-//! Replicas of `muster auth` and `muster game`, and what they share.
+//! Replicas of `muster auth`, `muster game` and `muster matchmaking`, and what they share.
 
 use std::net::SocketAddr;
+use std::process::Command;
 
 use pkg_ambient::Ambient;
 use pkg_auth::SigningKey;
 use pkg_db::testing::{POSTGRES_VARIABLE, TestDatabase, empty_postgres};
-use pkg_log::testing::KAFKA_VARIABLE;
+use pkg_log::testing::{KAFKA_VARIABLE, TestKafka, kafka};
 use pkg_redis::testing::{REDIS_VARIABLE, TestRedis, redis};
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
 use url::Url;
 
 use crate::muster::{Muster, run_muster};
+use crate::process::Process;
 use crate::proxy::Proxy;
 use crate::signer::Signer;
 use crate::test_variable;
@@ -20,8 +22,14 @@ use crate::text::random_text;
 /// Few, since all tests share one server.
 const POSTGRES_CONNECTIONS: &str = "4";
 
-/// All deployments of a run share their topics, which are many for a small broker: whoever reads them goes by ids.
+/// Deployments of a run share their topics, which are many for a small broker: whoever reads them goes by ids. Where
+/// matches are made they do not, since all who work on the results of matches share them.
 const KAFKA_PREFIX: &str = "system-tests";
+
+/// The file with the key that signs tokens of players…
+const KEY: &str = "key.pem";
+/// …and with the one by which services call one another.
+const SERVICE_KEY: &str = "service-key.pem";
 
 /// Flags under which no sign-in is too many.
 pub const UNLIMITED: [&str; 12] = [
@@ -47,6 +55,7 @@ pub struct Deployment {
     redis: TestRedis,
     redis_url: String,
     kafka_brokers: String,
+    kafka: Option<TestKafka>,
     postgres_proxy: Proxy,
     refresh_secret: String,
 }
@@ -54,23 +63,47 @@ pub struct Deployment {
 impl Deployment {
     /// A migrated schema and an empty key space on the servers that `make test` has started.
     pub async fn new() -> Self {
-        Self::on(test_variable(REDIS_VARIABLE), test_variable(KAFKA_VARIABLE)).await
+        Self::on(test_variable(REDIS_VARIABLE), test_variable(KAFKA_VARIABLE), None).await
     }
 
     /// As [`Self::new`], with another Redis server.
     pub async fn with_redis(redis_url: String) -> Self {
-        Self::on(redis_url, test_variable(KAFKA_VARIABLE)).await
+        Self::on(redis_url, test_variable(KAFKA_VARIABLE), None).await
+    }
+
+    /// As [`Self::with_redis`], where matches are made: with topics of its own.
+    pub async fn of_matches_with_redis(redis_url: String) -> Self {
+        Self::on(redis_url, test_variable(KAFKA_VARIABLE), Some(kafka().await)).await
+    }
+
+    /// As [`Self::new`], where matches are made: with topics of its own.
+    pub async fn of_matches() -> Self {
+        Self::of_matches_with_redis(test_variable(REDIS_VARIABLE)).await
+    }
+
+    /// What Postgres answers, a line for each row.
+    #[must_use]
+    pub fn ask_postgres(&self, statement: &str) -> Vec<String> {
+        let mut command = Command::new("psql");
+        command.args(["--no-psqlrc", "--quiet", "-At", "--dbname", postgres_url().as_str(), "--command", statement]);
+        let schema = self.database.schema().expect("it is on Postgres");
+        command.env("PGOPTIONS", format!("--search_path={schema}"));
+        let finished = Process::run(command);
+        assert!(finished.status.success(), "{statement}: {}", finished.stderr);
+        finished.stdout.lines().map(str::to_owned).collect()
     }
 
     /// As [`Self::new`], with another Kafka broker, which must serve now.
     pub async fn with_kafka(kafka_brokers: String) -> Self {
-        Self::on(test_variable(REDIS_VARIABLE), kafka_brokers).await
+        Self::on(test_variable(REDIS_VARIABLE), kafka_brokers, None).await
     }
 
-    async fn on(redis_url: String, kafka_brokers: String) -> Self {
+    async fn on(redis_url: String, kafka_brokers: String, kafka: Option<TestKafka>) -> Self {
         let folder = TempDir::new().expect("there is a place for temporary files");
-        let key = SigningKey::generate(Ambient::system().random()).to_pem();
-        std::fs::write(folder.path().join("key.pem"), key.expose_secret()).expect("the folder is ours");
+        for file in [KEY, SERVICE_KEY] {
+            let key = SigningKey::generate(Ambient::system().random()).to_pem();
+            std::fs::write(folder.path().join(file), key.expose_secret()).expect("the folder is ours");
+        }
         let (database, redis) = (empty_postgres().await, redis().await);
         let postgres = postgres_url();
         let deployment = Self {
@@ -79,6 +112,7 @@ impl Deployment {
             redis,
             redis_url,
             kafka_brokers,
+            kafka,
             postgres_proxy: Proxy::to(address(&postgres)),
             refresh_secret: random_text::<32>(),
         };
@@ -117,10 +151,22 @@ impl Deployment {
         Muster::service_at(api, "game", &self.game_environment(), flags)
     }
 
+    /// Starts a replica of the matchmaking service, beside these of the game service, with flags of its own.
+    #[must_use]
+    pub fn matchmaking_replica(&self, games: &[SocketAddr], flags: &[&str]) -> Muster {
+        Muster::service("matchmaking", &self.matchmaking_environment(games), flags)
+    }
+
+    /// Starts a replica of the matchmaking service where one has been before.
+    #[must_use]
+    pub fn matchmaking_replica_at(&self, api: SocketAddr, games: &[SocketAddr], flags: &[&str]) -> Muster {
+        Muster::service_at(api, "matchmaking", &self.matchmaking_environment(games), flags)
+    }
+
     /// What signs tokens that the replicas accept.
     #[must_use]
     pub fn signer(&self) -> Signer {
-        let key = std::fs::read_to_string(self.key_file()).expect("we wrote it");
+        let key = std::fs::read_to_string(self.file(KEY)).expect("we wrote it");
         Signer::new(SigningKey::from_pem(&key).expect("we made it"))
     }
 
@@ -133,7 +179,7 @@ impl Deployment {
     /// An operator's token.
     #[must_use]
     pub fn admin_token(&self) -> String {
-        let printed = run_muster(&["token"], &[("MUSTER_SIGNING_KEY", self.key_file())]);
+        let printed = run_muster(&["token"], &[("MUSTER_SIGNING_KEY", self.file(KEY))]);
         assert!(printed.status.success(), "{}", printed.stderr);
         printed.stdout.trim().to_owned()
     }
@@ -151,8 +197,8 @@ impl Deployment {
             ("MUSTER_REDIS_URL", self.redis_url.clone()),
             ("MUSTER_REDIS_PREFIX", self.redis.prefix().to_owned()),
             ("MUSTER_KAFKA_BROKERS", self.kafka_brokers.clone()),
-            ("MUSTER_KAFKA_PREFIX", KAFKA_PREFIX.to_owned()),
-            ("MUSTER_SIGNING_KEY", self.key_file()),
+            ("MUSTER_KAFKA_PREFIX", self.kafka.as_ref().map_or(KAFKA_PREFIX, TestKafka::prefix).to_owned()),
+            ("MUSTER_SIGNING_KEY", self.file(KEY)),
             ("MUSTER_REFRESH_SECRETS", self.refresh_secret.clone()),
         ]
     }
@@ -160,14 +206,29 @@ impl Deployment {
     /// The variables that every replica of the game service is started with: it has no secret of the auth service.
     #[must_use]
     pub fn game_environment(&self) -> Vec<(&'static str, String)> {
-        let mut environment = self.environment();
-        environment.retain(|(name, _)| !["MUSTER_SIGNING_KEY", "MUSTER_REFRESH_SECRETS"].contains(name));
-        environment.push(("MUSTER_ACCEPTED_KEYS", self.key_file()));
+        let mut environment = self.without_secrets();
+        environment.push(("MUSTER_ACCEPTED_KEYS", format!("{},{}", self.file(KEY), self.file(SERVICE_KEY))));
         environment
     }
 
-    fn key_file(&self) -> String {
-        self.folder.path().join("key.pem").display().to_string()
+    fn matchmaking_environment(&self, games: &[SocketAddr]) -> Vec<(&'static str, String)> {
+        let games: Vec<_> = games.iter().map(|game| format!("http://{game}")).collect();
+        let mut environment = self.without_secrets();
+        environment.push(("MUSTER_ACCEPTED_KEYS", self.file(KEY)));
+        environment.push(("MUSTER_SERVICE_KEY", self.file(SERVICE_KEY)));
+        environment.push(("MUSTER_GAME_ADDRESS", games.join(",")));
+        environment
+    }
+
+    /// The variables of the auth service but its secrets.
+    fn without_secrets(&self) -> Vec<(&'static str, String)> {
+        let mut environment = self.environment();
+        environment.retain(|(name, _)| !["MUSTER_SIGNING_KEY", "MUSTER_REFRESH_SECRETS"].contains(name));
+        environment
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
     }
 }
 

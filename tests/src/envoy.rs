@@ -24,6 +24,8 @@ pub struct Edge {
     pub auth: Vec<SocketAddr>,
     /// The replicas of the game service; without any, `/healthz` does not ask for them.
     pub game: Vec<SocketAddr>,
+    /// The replicas of the matchmaking service, in the same way.
+    pub matchmaking: Vec<SocketAddr>,
     /// How many proxies in front of Envoy are trusted.
     pub trusted_hops: u8,
     /// The origins whose pages may call.
@@ -45,6 +47,7 @@ impl Edge {
         Self {
             auth: auth.to_vec(),
             game: Vec::new(),
+            matchmaking: Vec::new(),
             trusted_hops: 0,
             origins: Vec::new(),
             reflection: true,
@@ -67,14 +70,17 @@ impl Edge {
             let endpoint = |replica: &SocketAddr| format!("{{ endpoint: {{ address: {} }} }}", address(*replica));
             format!("[{{ lb_endpoints: [{}] }}]", replicas.iter().map(endpoint).collect::<Vec<_>>().join(", "))
         };
-        let needed = if self.game.is_empty() { "" } else { ", game: { value: 1 }" };
+        let services = [("auth", &self.auth), ("game", &self.game), ("matchmaking", &self.matchmaking)];
+        let needed = services.iter().filter(|(_, replicas)| !replicas.is_empty());
+        let needed: Vec<_> = needed.map(|(name, _)| format!("{name}: {{ value: 1 }}")).collect();
         let origins: Vec<_> = self.origins.iter().map(|origin| format!("{{ exact: \"{origin}\" }}")).collect();
 
         value("listen", &address(listen));
         value("admin", &address(admin));
-        value("auth", &endpoints(&self.auth));
-        value("game", &endpoints(&self.game));
-        value("needed", &format!("{{ auth: {{ value: 1 }}{needed} }}"));
+        for (name, replicas) in services {
+            value(name, &endpoints(replicas));
+        }
+        value("needed", &format!("{{ {} }}", needed.join(", ")));
         value("descriptors", &api.join("muster.binpb").display().to_string());
         value("api_tables", &api.join("?.lua").display().to_string());
         value("strict_json", &script());

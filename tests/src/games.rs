@@ -3,23 +3,19 @@
 use pkg_ambient::Ambient;
 use pkg_api::events::v1::{GameEvent, NewEvent, PublishRequest, PublishResponse};
 use pkg_api::game::v1::{
-    CreateGameRequest, CreateSessionRequest, CreateSessionResponse, Game, GameDefinition, GetSessionRequest,
-    JoinSessionRequest, JoinSessionResponse, Session, SessionRules,
+    CreateSessionRequest, CreateSessionResponse, GameDefinition, GetSessionRequest, JoinSessionRequest,
+    JoinSessionResponse, Session, SessionRules,
 };
 use tonic::{Response, Status};
 
 use crate::client::{Client, bearer};
 use crate::signer::SignedIn;
-use crate::text::random_text;
 
 impl Client {
     /// Creates a game with these rules, and says its id.
     pub async fn create_game(&self, admin_token: &str, rules: SessionRules) -> String {
-        let game = Game { key: format!("g-{}", random_text::<8>()), name: "A game".to_owned(), ..Game::default() };
         let definition = GameDefinition { session_rules: Some(rules), ..GameDefinition::default() };
-        let request = CreateGameRequest { game: Some(game), definition: Some(definition), ..Default::default() };
-        let created = self.catalog().create_game(bearer(request, admin_token)).await.expect("an admin creates games");
-        created.into_inner().game.expect("a game was created").game_id
+        self.create_defined_game(admin_token, definition).await
     }
 
     /// Creates a session of a game.

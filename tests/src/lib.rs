@@ -12,6 +12,7 @@ mod envoy;
 mod follower;
 mod games;
 mod generated;
+mod matches;
 mod muster;
 mod process;
 mod proxy;
@@ -28,6 +29,7 @@ pub use envoy::{Edge, Envoy, names_of_addresses, repository_file, validate_envoy
 pub use follower::Follower;
 pub use games::game_event;
 pub use generated::{generate_javascript, node_client};
+pub use matches::{duel, game_of, players_of};
 pub use muster::{Muster, free_address, run_muster};
 pub use process::{Finished, Process};
 pub use proxy::Proxy;

@@ -22,7 +22,7 @@ pub(crate) const PORT_ATTEMPTS: usize = 10;
 /// How long an answer over HTTP may take.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A running `muster dev`, `muster auth` or `muster game`.
+/// A running `muster dev`, or a service.
 #[derive(Debug)]
 pub struct Muster {
     process: Process,
@@ -122,6 +122,16 @@ impl Muster {
     /// Sends SIGKILL, and waits until the process is gone.
     pub fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// Stops the process where it is (SIGSTOP), until [`Self::go_on`].
+    pub fn stop(&self) {
+        self.process.stop();
+    }
+
+    /// Lets a stopped process go on (SIGCONT).
+    pub fn go_on(&self) {
+        self.process.go_on();
     }
 
     /// How the process ended, if it has.

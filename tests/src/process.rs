@@ -83,8 +83,22 @@ impl Process {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Sends SIGSTOP: it does nothing, and its connections stay open.
+    pub fn stop(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Sends SIGCONT.
+    pub fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process has an id");
-        kill_process(pid, Signal::TERM).expect("a child can be signalled");
+        kill_process(pid, signal).expect("a child can be signalled");
     }
 
     /// Sends SIGKILL, and waits until the process is gone.

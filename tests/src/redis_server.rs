@@ -40,6 +40,11 @@ impl RedisServer {
         });
     }
 
+    /// Forgets all that it has.
+    pub fn empty(&self) {
+        ask(self.address, b"FLUSHALL\r\n").expect("Redis answers");
+    }
+
     /// Sends SIGKILL, and waits until the server is gone.
     pub fn kill(&mut self) {
         self.process.kill();

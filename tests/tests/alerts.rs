@@ -51,11 +51,13 @@ mod real_metrics {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn alerts_find_their_metrics_and_labels() {
-        let deployment = Deployment::new().await;
+        let deployment = Deployment::of_matches().await;
         let replica = deployment.replica(&["--trusted-hops", "1"]);
         let game = deployment.game_replica(&["--trusted-hops", "1"]);
         let mut edge = Edge::of(&[replica.api()]);
         edge.game = vec![game.api()];
+        let matchmaking = deployment.matchmaking_replica(&edge.game, &["--trusted-hops", "1"]);
+        edge.matchmaking = vec![matchmaking.api()];
         let envoy = Envoy::start(&edge);
         system_tests::Client::of(envoy.address()).register().await;
         let scraped = system_tests::eventually("the registration is in the log", async || {
@@ -64,6 +66,7 @@ mod real_metrics {
         })
         .await
             + &Curl::to(game.admin()).text("/metrics")
+            + &Curl::to(matchmaking.admin()).text("/metrics")
             + &Curl::to(envoy.admin()).text("/stats/prometheus");
         for alert in alerts() {
             for name in alert.metrics.iter().filter(|name| !ABSENT_AT_FIRST.contains(&name.as_str())) {

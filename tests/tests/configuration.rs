@@ -12,10 +12,11 @@ use system_tests::{Finished, random_text, run_muster};
 use tempfile::TempDir;
 
 /// The commands, and those of their flags that say what to do this once and so have no variable.
-const COMMANDS: [(&[&str], &[&str]); 11] = [
+const COMMANDS: [(&[&str], &[&str]); 12] = [
     (&["dev"], &[]),
     (&["auth"], &[]),
     (&["game"], &[]),
+    (&["matchmaking"], &[]),
     (&["migrate", "up"], &["--to"]),
     (&["migrate", "down"], &["--to"]),
     (&["migrate", "status"], &[]),
@@ -113,6 +114,10 @@ fn bad_keys_and_secrets_are_refused_with_their_name() {
     for value in [given.write("none.pem", "not a key"), given.folder.path().join("missing.pem").display().to_string()] {
         let refused = run_muster(&["game"], &given.but("MUSTER_ACCEPTED_KEYS", &value));
         wrong.extend(not_refused(&refused, &["MUSTER_ACCEPTED_KEYS"], &value));
+        for name in ["MUSTER_ACCEPTED_KEYS", "MUSTER_SERVICE_KEY"] {
+            let refused = run_muster(&["matchmaking"], &given.but(name, &value));
+            wrong.extend(not_refused(&refused, &[name], &value));
+        }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
@@ -130,14 +135,19 @@ fn production_refuses_what_is_not_safe_and_says_what_to_set() {
         assert_refused(&run_muster(&["auth"], &given.without(missing)), &flag_of(missing), missing);
     }
     for missing in ["MUSTER_ACCEPTED_KEYS", "MUSTER_POSTGRES_URL", "MUSTER_REDIS_URL", "MUSTER_KAFKA_BROKERS"] {
-        assert_refused(&run_muster(&["game"], &given.without(missing)), &flag_of(missing), missing);
+        for role in ["game", "matchmaking"] {
+            assert_refused(&run_muster(&[role], &given.without(missing)), &flag_of(missing), missing);
+        }
+    }
+    for missing in ["MUSTER_SERVICE_KEY", "MUSTER_GAME_ADDRESS"] {
+        assert_refused(&run_muster(&["matchmaking"], &given.without(missing)), &flag_of(missing), missing);
     }
     for (flags, name, allowance) in [
         (["--reflection", "true"], "MUSTER_REFLECTION", "MUSTER_ALLOW_IN_PRODUCTION=reflection"),
         (["--cors-origins", "*"], "MUSTER_CORS_ORIGINS", "MUSTER_ALLOW_IN_PRODUCTION=cors-any"),
         (["--cors-origins", "https://a.example.com,*"], "MUSTER_CORS_ORIGINS", "MUSTER_ALLOW_IN_PRODUCTION=cors-any"),
     ] {
-        for role in ["auth", "game"] {
+        for role in ["auth", "game", "matchmaking"] {
             let refused = run_muster(&[&[role], &flags[..]].concat(), &given.environment());
             assert_refused(&refused, name, name);
             assert_refused(&refused, allowance, name);
@@ -164,7 +174,13 @@ fn a_start_that_fails_shows_no_secret() {
         ("MUSTER_LISTEN", "nonsense".to_owned()),
     ];
     for (name, value) in values {
-        for flags in [&["auth"][..], &["auth", "--log", "trace"], &["game", "--log", "trace"], &["migrate", "up"]] {
+        for flags in [
+            &["auth"][..],
+            &["auth", "--log", "trace"],
+            &["game", "--log", "trace"],
+            &["matchmaking", "--log", "trace"],
+            &["migrate", "up"],
+        ] {
             let finished = run_muster(flags, &given.but(name, &value));
             let output = finished.stdout + &finished.stderr;
             // What a role does not use does no harm; no store is there, so services do not start at all.
@@ -218,6 +234,8 @@ impl Given {
             ("MUSTER_SIGNING_KEY", self.folder.path().join("key.pem").display().to_string()),
             ("MUSTER_REFRESH_SECRETS", self.refresh_secret.clone()),
             ("MUSTER_ACCEPTED_KEYS", self.folder.path().join("key.pem").display().to_string()),
+            ("MUSTER_SERVICE_KEY", self.folder.path().join("key.pem").display().to_string()),
+            ("MUSTER_GAME_ADDRESS", "http://127.0.0.1:1".to_owned()),
         ]
     }
 

@@ -19,7 +19,6 @@ use arbitrary::{Texts, message};
 use bytes::Bytes;
 use http::StatusCode;
 use pkg_api::auth::v1::CreateServerCredentialRequest;
-use pkg_api::game::v1::SessionRules;
 use pkg_api::player::v1::GetProfileRequest;
 use pkg_auth::{Role, SigningKey};
 use proptest::prelude::*;
@@ -29,7 +28,7 @@ use prost_reflect::{DescriptorPool, MethodDescriptor};
 use serde_json::Value;
 use system_tests::{
     Client, Deployment, LIMIT, Muster, Outcome, PASSWORD, SignedIn, Signer, UNLIMITED, bearer, body, call_grpc_within,
-    call_http, frame, random_text, refusal,
+    call_http, duel, frame, game_of, random_text, refusal,
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -98,7 +97,7 @@ fn any_caller() -> impl Strategy<Value = Caller> {
 
 /// Where the API is served, and what signs tokens there.
 struct Place {
-    /// The first of them does accounts, the last one games.
+    /// In this order: accounts, games, matches; or one that does all.
     servers: Vec<Muster>,
     signer: Signer,
     /// Ends after the servers.
@@ -116,8 +115,10 @@ impl Place {
 
     fn stores() -> Self {
         const DESCRIBED: [&str; 4] = ["--reflection", "true", "--allow-in-production", "reflection"];
-        let deployment = Runtime::new().unwrap().block_on(Deployment::new());
-        let servers = vec![deployment.unlimited_replica(&DESCRIBED), deployment.game_replica(&DESCRIBED)];
+        let deployment = Runtime::new().unwrap().block_on(Deployment::of_matches());
+        let (accounts, games) = (deployment.unlimited_replica(&DESCRIBED), deployment.game_replica(&DESCRIBED));
+        let matches = deployment.matchmaking_replica(&[games.api()], &DESCRIBED);
+        let servers = vec![accounts, games, matches];
         Self { servers, signer: deployment.signer(), _stores: Box::new(deployment) }
     }
 }
@@ -148,13 +149,21 @@ impl Scene {
     }
 
     fn games(&self) -> &Client {
+        self.clients.get(1).unwrap_or_else(|| self.accounts())
+    }
+
+    fn matches(&self) -> &Client {
         self.clients.last().unwrap()
     }
 
     /// Sends every method what no honest client sends, and so many random messages.
     fn call_every_rpc(&self, cases: u32) {
         let methods = self.runtime.block_on(self.served());
-        for name in ["muster.auth.v1.AuthService.Register", "muster.events.v1.EventService.Publish"] {
+        for name in [
+            "muster.auth.v1.AuthService.Register",
+            "muster.events.v1.EventService.Publish",
+            "muster.matchmaking.v1.MatchmakingService.CreateTicket",
+        ] {
             assert!(methods.iter().any(|(_, method)| method.full_name() == name), "{name}");
         }
         for (client, method) in methods {
@@ -185,13 +194,16 @@ impl Scene {
 
         // A session of the player who makes the calls.
         let player = SignedIn { id: user.user_id.clone(), token: tokens.access_token.clone() };
-        let game = self.games().create_game(&admin, SessionRules::default()).await;
+        let game = self.games().create_defined_game(&admin, game_of(vec![duel("duel")])).await;
+        let ticket = self.matches().queue_up(&player, &game, "duel").await.unwrap();
         let session = self.games().create_session(&player, &game).await;
         let (session, cursor) = (session.session.unwrap().session_id, session.cursor);
         self.tokens.lock().await.insert(Caller::Player, Some(player.token));
         Texts::of(&[
             ("game_id", &game),
             ("session_id", &session),
+            ("queue_key", "duel"),
+            ("ticket_id", &ticket.ticket_id),
             ("cursor", &cursor),
             ("topic", &format!("session/{session}")),
             ("topic", &format!("player/{}", user.user_id)),
@@ -218,9 +230,10 @@ impl Scene {
         ])
     }
 
-    /// The methods of every service that a server says it has, each with a client of the server.
+    /// The methods of every service that a server says it has, each with a client of the server. The first server names
+    /// those of the others, too, which come after it.
     async fn served(&self) -> Vec<(&Client, MethodDescriptor)> {
-        let mut served = Vec::new();
+        let mut served: Vec<(&Client, MethodDescriptor)> = Vec::new();
         for client in &self.clients {
             let request = ServerReflectionRequest {
                 host: String::new(),
@@ -231,6 +244,8 @@ impl Scene {
             let answer = answers.into_inner().message().await.unwrap().unwrap().message_response;
             let Some(MessageResponse::ListServicesResponse(list)) = answer else { panic!("{answer:?}") };
             for service in list.service {
+                let is_same = |method: &MethodDescriptor| method.parent_service().full_name() == service.name;
+                served.retain(|(_, method)| !(service.name.starts_with("muster.") && is_same(method)));
                 let described = self.pool.get_service_by_name(&service.name);
                 let described = described.unwrap_or_else(|| panic!("{} is served and not described", service.name));
                 served.extend(described.methods().map(|method| (client, method)));

@@ -31,6 +31,9 @@ const TICKET_LIFETIME: Duration = Duration::from_mins(5);
 const PRESENCE_TIMEOUT: Duration = Duration::from_secs(45);
 const INITIAL_SKILL: f64 = 25.0;
 const INITIAL_UNCERTAINTY: f64 = 25.0 / 3.0;
+/// How far skills are from 0 at most, and how large the other numbers of ratings are at most and at least.
+const POINTS_MAX: f64 = 1e9;
+const POINTS_MIN: f64 = 1e-6;
 const GREATEST_IMBALANCE: f64 = 0.5;
 
 /// A queue.
@@ -108,11 +111,11 @@ pub struct RegionRule {
 /// Where ratings start, and how fast they move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RatingRule {
-    /// The skill of a new player.
+    /// The skill of a new player, ±10⁹.
     pub initial_skill: Finite,
-    /// Their uncertainty, above 0.
+    /// Their uncertainty, 10⁻⁶ to 10⁹.
     pub initial_uncertainty: Finite,
-    /// The difference in skill that makes a win likely, above 0.
+    /// The difference in skill that makes a win likely, 10⁻⁶ to 10⁹.
     pub beta: Finite,
 }
 
@@ -139,7 +142,7 @@ impl Queue {
             }),
             region: RegionRule::read(given.region.as_ref(), at),
             latency: given.latency.as_ref().map(|latency| at.within("latency", |at| LatencyRule::read(latency, at))),
-            properties: properties(&given.properties, at),
+            properties: properties(&given.properties, format, at),
             rating: given.rating.as_ref().map(|rating| at.within("rating", |at| RatingRule::read(rating, at))),
             tick: at.span("tick", given.tick, tick, TICK),
             ticket_lifetime: at.span("ticket_lifetime", given.ticket_lifetime, second..=LONGEST_WAIT, TICKET_LIFETIME),
@@ -176,6 +179,15 @@ impl Format {
         match self {
             Self::Teams { team_count, .. } => team_count.get(),
             Self::FreeForAll { .. } => 0,
+        }
+    }
+
+    /// The most players of a team; one if everyone plays for themselves.
+    #[must_use]
+    pub fn max_team_size(self) -> u32 {
+        match self {
+            Self::Teams { max_team_size, .. } => max_team_size.get(),
+            Self::FreeForAll { .. } => 1,
         }
     }
 
@@ -265,27 +277,29 @@ impl RegionRule {
     }
 }
 
-fn properties(given: &[api::PropertyRule], at: &mut Reading) -> Vec<PropertyRule> {
+fn properties(given: &[api::PropertyRule], format: Format, at: &mut Reading) -> Vec<PropertyRule> {
     at.at_most("properties", given.len(), PROPERTIES_MAX);
     let rules = given.iter().take(PROPERTIES_MAX).enumerate();
-    let read =
-        |(place, rule)| at.within(format_args!("properties[{place}]"), |at| PropertyRule::read(rule, LONGEST_WAIT, at));
+    let read = |(place, rule)| {
+        at.within(format_args!("properties[{place}]"), |at| PropertyRule::read(rule, format, LONGEST_WAIT, at))
+    };
     rules.filter_map(read).collect()
 }
 
 impl RatingRule {
     fn read(given: &api::RatingRule, at: &mut Reading) -> Self {
         let mut number = |field, given: Option<f64>, default: f64, least: f64| {
-            let number = given.unwrap_or(default);
-            Finite::new(number).filter(|number| number.get() > least).unwrap_or_else(|| {
-                at.refuse(field, if least < 0.0 { "is a finite number" } else { "is a finite number above 0" });
+            let number = Finite::new(given.unwrap_or(default));
+            number.filter(|number| (least..=POINTS_MAX).contains(&number.get())).unwrap_or_else(|| {
+                at.refuse(field, format!("is a number from {least} to {POINTS_MAX}"));
                 Finite::ONE
             })
         };
-        let initial_skill = number("initial_skill", given.initial_skill, INITIAL_SKILL, f64::NEG_INFINITY);
-        let initial_uncertainty = number("initial_uncertainty", given.initial_uncertainty, INITIAL_UNCERTAINTY, 0.0);
-        // The half of the smallest number is 0.
-        let half = (initial_uncertainty.get() / 2.0).max(f64::MIN_POSITIVE);
-        Self { initial_skill, initial_uncertainty, beta: number("beta", given.beta, half, 0.0) }
+        let initial_skill = number("initial_skill", given.initial_skill, INITIAL_SKILL, -POINTS_MAX);
+        let initial_uncertainty =
+            number("initial_uncertainty", given.initial_uncertainty, INITIAL_UNCERTAINTY, POINTS_MIN);
+        // The half of the smallest number is too small.
+        let half = (initial_uncertainty.get() / 2.0).max(POINTS_MIN);
+        Self { initial_skill, initial_uncertainty, beta: number("beta", given.beta, half, POINTS_MIN) }
     }
 }

@@ -332,9 +332,14 @@ fn a_property_rule_has_one_check() {
     bounds(
         "queues[0].properties[0].at_least.count",
         at_least,
-        vec![(1, healer())],
-        vec![(0, healer()), (-1, healer())],
+        vec![(1, healer()), (4, healer())],
+        vec![(0, healer()), (-1, healer()), (5, healer())],
     );
+    let in_all = |count| {
+        let counted = healer();
+        rules(Some(property_rule::Check::AtLeast(api::PropertyAtLeast { count, per_team: false, counted })))
+    };
+    bounds("queues[0].properties[0].at_least.count", in_all, vec![8], vec![9]);
     bounds("queues[0].properties[0].at_least.counted", at_least, vec![], vec![(1, None)]);
     let none = Some(property_at_least::Counted::Equals(api::AttributeValue::default()));
     bounds("queues[0].properties[0].at_least.equals", at_least, vec![], vec![(1, none)]);
@@ -347,7 +352,7 @@ fn a_property_rule_has_one_check() {
 }
 
 #[test]
-fn ratings_are_above_zero() {
+fn ratings_have_bounds() {
     let ratings = |(initial_skill, initial_uncertainty, beta)| {
         let rating = api::RatingRule { initial_skill, initial_uncertainty, beta };
         with_queue(api::QueueDefinition { rating: Some(rating), ..queue() })
@@ -355,19 +360,19 @@ fn ratings_are_above_zero() {
     bounds(
         "queues[0].rating.initial_skill",
         ratings,
-        vec![(Some(-5.0), None, None)],
-        vec![(Some(f64::NAN), None, None)],
+        vec![(Some(-5.0), None, None), (Some(-1e9), None, None)],
+        vec![(Some(f64::NAN), None, None), (Some(1.1e9), None, None)],
     );
     bounds(
         "queues[0].rating.initial_uncertainty",
         ratings,
-        vec![(None, Some(0.1), None)],
-        vec![(None, Some(0.0), None)],
+        vec![(None, Some(0.1), None), (None, Some(1e-6), None)],
+        vec![(None, Some(0.0), None), (None, Some(1e10), None)],
     );
     bounds(
         "queues[0].rating.beta",
         ratings,
-        vec![(None, None, Some(0.1))],
+        vec![(None, None, Some(0.1)), (None, None, Some(1e9))],
         vec![(None, None, Some(0.0)), (None, None, Some(-1.0))],
     );
 }

@@ -1,6 +1,7 @@
 //! Calls made further, to another service: in process or over a channel.
 
 mod remote;
+mod replicas;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
@@ -22,6 +23,7 @@ use crate::stack::{X_REQUEST_ID, deadline_exceeded};
 use crate::trace_context::TRACEPARENT;
 
 pub use remote::{CallRefused, RemoteChannel, RemoteError};
+pub use replicas::{ReplicaChannel, ReplicaWatch};
 
 /// How long a token of a service is good: no longer than a player's.
 const TOKEN_LIFETIME: Duration = Duration::from_mins(10);

@@ -39,7 +39,9 @@ pub use access::{Access, AccessError, AccessTable};
 pub use admin::RenderMetrics;
 pub use aside::Aside;
 pub use caller::{Caller, RequestContext, RequestId};
-pub use client::{CallRefused, RemoteChannel, RemoteError, ServiceChannel, ServiceIdentity};
+pub use client::{
+    CallRefused, RemoteChannel, RemoteError, ReplicaChannel, ReplicaWatch, ServiceChannel, ServiceIdentity,
+};
 pub use limiter::{KeyedLimiter, MAX_KEYS, Quota, SHARED_BUCKETS, address_key};
 pub use problem::{ERROR_DOMAIN, Problem, REASON_INTERNAL, chain};
 pub use revocation::{POLL_INTERVAL, RevocationWatch, STALE_AFTER};

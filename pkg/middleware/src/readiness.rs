@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
@@ -16,6 +16,10 @@ use crate::service::Need;
 
 /// How often dependencies are checked.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// The same while a process that has just started is not ready yet…
+const STARTING_INTERVAL: Duration = Duration::from_millis(10);
+/// …for so long.
+const STARTING: Duration = Duration::from_secs(1);
 
 /// A check that takes longer has failed.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -60,16 +64,17 @@ impl Readiness {
         readiness
     }
 
-    /// Checks the dependencies once a second until the token is cancelled.
+    /// Checks the dependencies again and again until the token is cancelled.
     pub(crate) async fn follow(self: Arc<Self>, shutdown: CancellationToken) {
-        let mut ticks = tokio::time::interval(CHECK_INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let started = Instant::now();
         let mut told = BTreeMap::new();
-        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
-            if shutdown.run_until_cancelled(self.check()).await.is_none() {
+        while shutdown.run_until_cancelled(self.check()).await.is_some() {
+            self.tell(&mut told).await;
+            let is_starting = started.elapsed() < STARTING && !self.report().ready;
+            let pause = if is_starting { STARTING_INTERVAL } else { CHECK_INTERVAL };
+            if shutdown.run_until_cancelled(sleep(pause)).await.is_none() {
                 return;
             }
-            self.tell(&mut told).await;
         }
     }
 

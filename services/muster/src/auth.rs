@@ -29,6 +29,7 @@ const BESIDE: &[&str] = &[
     "muster.game.v1.ClockService",
     "muster.game.v1.EntityService",
     "muster.game.v1.SessionService",
+    "muster.matchmaking.v1.MatchmakingService",
     "muster.presence.v1.PresenceService",
 ];
 

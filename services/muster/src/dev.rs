@@ -10,15 +10,18 @@ use std::sync::Arc;
 use anyhow::Context;
 use auth_service::SqlDeviceSessions;
 use clap::Args;
+use matchmaking_service::GameChannel;
 use pkg_ambient::Ambient;
+use pkg_bus::{MemoryBus, Retentions};
 use pkg_db::{Database, SqlRevocations};
 use pkg_log::Log;
-use pkg_middleware::AdminAt;
+use pkg_middleware::{AdminAt, ServiceIdentity};
 use pkg_telemetry::Format;
 
 use crate::accounts::{self, Stores};
 use crate::games;
 use crate::keys::Keys;
+use crate::matches;
 use crate::options::{EdgeOptions, SignInOptions, TokenOptions};
 use crate::readiness::DatabaseReadiness;
 use crate::run;
@@ -67,11 +70,16 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         log: log.clone(),
         readiness: vec![("sqlite", Arc::new(DatabaseReadiness(database.clone())))],
     };
+    let identity = ServiceIdentity::new(tokens.issuer.clone(), ambient.id(), ambient.clone());
     let (guard, auth) = accounts::build(stores, tokens, &options.sign_in.settings(&options.tokens)?, &ambient);
 
-    let game = games::embedded(&database, log.clone(), &ambient);
+    let bus = MemoryBus::new(ambient.clone(), Retentions::default());
+    let game = games::embedded(&database, &bus, log.clone(), &ambient);
 
-    let server = run::server(settings, guard, telemetry, ambient).mount(auth).mount(game);
+    let server = run::server(settings, guard, telemetry, ambient.clone());
+    let to_games = GameChannel::new(identity.over(server.in_process()));
+    let matchmaking = matches::embedded(&database, &bus, log.clone(), to_games, &ambient);
+    let server = server.mount(auth).mount(game).mount(matchmaking);
     let bound = run::bind(server).await?;
     greet(bound.address()?, &options.data)?;
     bound.serve(run::shutdown()).await?;

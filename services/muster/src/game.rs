@@ -14,7 +14,7 @@ use pkg_telemetry::Format;
 
 use crate::games;
 use crate::keys::Verifying;
-use crate::options::{KAFKA_BROKERS, LogOptions, ServerOptions, StoreOptions, VerifyingOptions};
+use crate::options::{KAFKA_BROKERS, LogOptions, REDIS_URL, ServerOptions, StoreOptions, VerifyingOptions};
 use crate::run;
 use crate::stores::Opened;
 
@@ -43,7 +43,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     // Of all that players do, the end of a session alone waits for Kafka: it may be down now, and later.
     let log = KafkaLog::connect(options.log.settings()).context(KAFKA_BROKERS)?;
     let bus = RedisBus::connect(opened.redis.clone(), ambient.clone(), Retentions::default()).await;
-    let bus = Arc::new(bus.context("MUSTER_REDIS_URL (--redis-url)")?);
+    let bus = Arc::new(bus.context(REDIS_URL)?);
 
     let revocations = RevocationWatch::new(Arc::new(RedisRevocations::new(opened.redis.clone())), ambient.clone());
     let guard = Guard { verifier, revocations, jwks: published.to_json() };

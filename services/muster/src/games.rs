@@ -7,7 +7,7 @@ use game_service::{
     SqlGames, SqlSessionCounts,
 };
 use pkg_ambient::Ambient;
-use pkg_bus::{MemoryBus, RedisBus, Retentions};
+use pkg_bus::{MemoryBus, RedisBus};
 use pkg_db::Database;
 use pkg_log::Log;
 use pkg_middleware::Service;
@@ -35,9 +35,8 @@ pub fn on_stores(opened: &Opened, bus: Arc<RedisBus>, log: Arc<dyn Log>, ambient
     })
 }
 
-/// Games in the database; sessions, presence and live events in memory.
-pub fn embedded(database: &Database, log: Arc<dyn Log>, ambient: &Ambient) -> Service {
-    let bus = MemoryBus::new(ambient.clone(), Retentions::default());
+/// Games in the database; sessions, presence and live events in memory. The bus has to be the one of this process.
+pub fn embedded(database: &Database, bus: &MemoryBus, log: Arc<dyn Log>, ambient: &Ambient) -> Service {
     game_service::build(Deps {
         games: SqlGames::new(database.clone()),
         session_counts: SqlSessionCounts::new(database.clone()),
@@ -45,7 +44,7 @@ pub fn embedded(database: &Database, log: Arc<dyn Log>, ambient: &Ambient) -> Se
         account_positions: SqlAccountPositions::new(database.clone()),
         presence: Arc::new(MemoryPresence::new()),
         announcements: SqlAnnouncements::new(database.clone()),
-        bus: Arc::new(bus),
+        bus: Arc::new(bus.clone()),
         log,
         stores: vec![("sqlite", Arc::new(DatabaseReadiness(database.clone())))],
         ambient: ambient.clone(),

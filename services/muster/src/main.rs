@@ -10,6 +10,8 @@ mod games;
 mod health;
 mod keys;
 mod log;
+mod matches;
+mod matchmaking;
 mod migrate;
 mod options;
 mod readiness;
@@ -39,6 +41,8 @@ enum Role {
     Auth(Box<auth::Options>),
     /// Run the game service (games, sessions, live events, presence) on Postgres, Redis and Kafka.
     Game(Box<game::Options>),
+    /// Run the matchmaking service (tickets, matches, ratings) on Postgres, Redis and Kafka, beside the game service.
+    Matchmaking(Box<matchmaking::Options>),
     /// Bring the database schema up or down, or show where it is.
     Migrate(migrate::Options),
     /// Read the durable log.
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
         Role::Dev(options) => run::in_runtime(dev::run(*options)),
         Role::Auth(options) => run::in_runtime(auth::run(*options)),
         Role::Game(options) => run::in_runtime(game::run(*options)),
+        Role::Matchmaking(options) => run::in_runtime(matchmaking::run(*options)),
         Role::Migrate(options) => run::in_runtime(migrate::run(options)),
         Role::Log(options) => run::in_runtime(log::run(options)),
         Role::Descriptors(options) => descriptors::run(&options),

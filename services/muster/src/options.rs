@@ -20,6 +20,8 @@ const LONGEST_SESSION: Duration = Duration::from_hours(400 * 24);
 
 /// How the option is called that says where Postgres is.
 pub const POSTGRES_URL: &str = "MUSTER_POSTGRES_URL (--postgres-url)";
+/// How the option is called that says where Redis is.
+pub const REDIS_URL: &str = "MUSTER_REDIS_URL (--redis-url)";
 /// How the option is called that says where Kafka is.
 pub const KAFKA_BROKERS: &str = "MUSTER_KAFKA_BROKERS (--kafka-brokers)";
 

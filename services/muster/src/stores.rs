@@ -9,7 +9,7 @@ use pkg_redis::Redis;
 use secrecy::ExposeSecret;
 
 use crate::migrate;
-use crate::options::{POSTGRES_URL, StoreOptions};
+use crate::options::{POSTGRES_URL, REDIS_URL, StoreOptions};
 use crate::readiness::{DatabaseReadiness, RedisReadiness};
 
 /// Connections to the stores of a role.
@@ -33,8 +33,7 @@ impl Opened {
         };
         let database = Database::postgres(options.postgres.url.expose_secret(), postgres).await;
         let redis = Redis::connect(options.redis_url.expose_secret(), redis).await;
-        let opened =
-            Self { database: database.context(POSTGRES_URL)?, redis: redis.context("MUSTER_REDIS_URL (--redis-url)")? };
+        let opened = Self { database: database.context(POSTGRES_URL)?, redis: redis.context(REDIS_URL)? };
         migrate::check_is_current(&opened.database).await?;
         Ok(opened)
     }

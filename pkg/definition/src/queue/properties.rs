@@ -6,7 +6,7 @@ use std::time::Duration;
 use pkg_api::game::v1 as api;
 use pkg_api::game::v1::{property_at_least, property_rule};
 
-use super::RelaxingLimit;
+use super::{Format, RelaxingLimit};
 use crate::attributes::{AttributeKey, AttributeValue, Finite};
 use crate::reading::Reading;
 
@@ -50,7 +50,12 @@ pub enum Counted {
 
 impl PropertyRule {
     /// `None` if it was refused.
-    pub(super) fn read(given: &api::PropertyRule, longest_wait: Duration, at: &mut Reading) -> Option<Self> {
+    pub(super) fn read(
+        given: &api::PropertyRule,
+        format: Format,
+        longest_wait: Duration,
+        at: &mut Reading,
+    ) -> Option<Self> {
         let property = at.within("property", |at| AttributeKey::read(&given.property, at));
         let check = match given.check.as_ref() {
             Some(property_rule::Check::Equality(api::PropertyEquality {})) => Some(PropertyCheck::Equality),
@@ -59,7 +64,7 @@ impl PropertyRule {
                 let read = |at: &mut Reading| RelaxingLimit::required("distance", distance, f64::MAX, at);
                 Some(PropertyCheck::Range(at.within("range", read)))
             }
-            Some(property_rule::Check::AtLeast(rule)) => at.within("at_least", |at| at_least(rule, at)),
+            Some(property_rule::Check::AtLeast(rule)) => at.within("at_least", |at| at_least(rule, format, at)),
             None => {
                 at.refuse("check", "has one of equality, range and at_least");
                 None
@@ -70,8 +75,10 @@ impl PropertyRule {
     }
 }
 
-fn at_least(given: &api::PropertyAtLeast, at: &mut Reading) -> Option<PropertyCheck> {
-    let count = at.required_count("count", given.count, 1..=i32::MAX.unsigned_abs());
+/// No more are asked for than can be there.
+fn at_least(given: &api::PropertyAtLeast, format: Format, at: &mut Reading) -> Option<PropertyCheck> {
+    let most = if given.per_team { format.max_team_size() } else { format.max_players() };
+    let count = at.required_count("count", given.count, 1..=most);
     let counted = match given.counted.as_ref() {
         Some(property_at_least::Counted::Equals(value)) => {
             at.within("equals", |at| AttributeValue::read(Some(value), at)).map(Counted::Equals)

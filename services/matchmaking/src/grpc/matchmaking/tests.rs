@@ -1,0 +1,7 @@
+//! What callers see.
+
+mod active;
+mod asking;
+mod creating;
+mod ending;
+mod watching;
