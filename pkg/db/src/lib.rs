@@ -10,6 +10,7 @@ mod millis;
 mod revocations;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod transaction;
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub use error::{ConnectError, is_unavailable, violates_unique};
 pub use migration::{MigrationError, MigrationStatus, migrate_down, migrate_up, status};
 pub use millis::{from_millis, to_millis};
 pub use revocations::SqlRevocations;
+pub use transaction::begin;
 
 /// A Postgres connection that has rested for longer is tested before it is used.
 const TRUSTED_WHEN_IDLE: Duration = Duration::from_secs(1);

@@ -24,7 +24,7 @@ impl SqlRevocations {
     async fn insert(&self, sessions: &[Uuid], now: OffsetDateTime) -> Result<(), sqlx::Error> {
         let oldest = to_millis(now - REVOCATION_RETENTION);
         on!(self.database, pool => {
-            let mut transaction = pool.begin().await?;
+            let mut transaction = crate::begin(pool).await?;
             let latest: Option<i64> =
                 sqlx::query_scalar("SELECT MAX(at_ms) FROM revocations").fetch_one(&mut *transaction).await?;
             // A clock that went back must not hide a revocation from readers who have seen a later one.

@@ -186,7 +186,32 @@ async fn a_proxy_without_a_server_behind_it_is_unavailable() {
 }
 
 mod real_postgres {
+    use std::task::Poll;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_transaction_that_nobody_waits_for_spoils_no_connection() {
+        let database = testing::empty_postgres().await;
+        let Database::Postgres(others) = &*database else { unreachable!("it is Postgres") };
+        sqlx::query("CREATE TABLE counted (number BIGINT NOT NULL)").execute(others).await.unwrap();
+        let alone = PgPoolOptions::new().max_connections(1).connect_with((*others.connect_options()).clone());
+        let alone = alone.await.unwrap();
+        for number in 0..40 {
+            // Given up at another moment each time: never begun, under way, begun.
+            let mut beginning = Box::pin(begin(&alone));
+            for _ in 0..number {
+                if std::future::poll_fn(|context| Poll::Ready(beginning.as_mut().poll(context).is_ready())).await {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            drop(beginning);
+            sqlx::query("INSERT INTO counted VALUES ($1)").bind(number).execute(&alone).await.unwrap();
+            let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM counted").fetch_one(others).await.unwrap();
+            assert_eq!(seen, number + 1, "what was written is there for everybody");
+        }
+    }
 
     #[tokio::test]
     async fn one_text_serves_postgres() {

@@ -108,7 +108,7 @@ impl TryFrom<AccountRow> for Account {
 impl AccountStore for SqlAccounts {
     async fn create(&self, new: &NewAccount, occasion: &Occasion) -> Result<Account, ClaimError> {
         let row = on!(self.database, pool => {
-            let mut transaction = pool.begin().await.map_err(StoreError::from)?;
+            let mut transaction = pkg_db::begin(pool).await.map_err(StoreError::from)?;
             let row = insert!(new).fetch_one(&mut *transaction).await.map_err(claim_error)?;
             record!(self, transaction, occasion, new.registered()).map_err(StoreError::from)?;
             transaction.commit().await.map_err(StoreError::from)?;
@@ -177,7 +177,7 @@ impl AccountStore for SqlAccounts {
             columns!()
         );
         let row: AccountRow = on!(self.database, pool => {
-            let mut transaction = pool.begin().await.map_err(StoreError::from)?;
+            let mut transaction = pkg_db::begin(pool).await.map_err(StoreError::from)?;
             let upgraded = sqlx::query_as(UPGRADE)
                 .bind(id)
                 .bind(upgrade.username.as_str())
@@ -205,7 +205,7 @@ impl AccountStore for SqlAccounts {
         const CHANGE: &str = "UPDATE users SET password_hash = $3, epoch = epoch + 1 \
              WHERE id = $1 AND password_hash = $2 RETURNING epoch";
         let epoch = on!(self.database, pool => {
-            let mut transaction = pool.begin().await?;
+            let mut transaction = pkg_db::begin(pool).await?;
             let changed = sqlx::query_scalar(CHANGE).bind(id).bind(&change.old).bind(&change.new);
             let Some(epoch) = changed.fetch_optional(&mut *transaction).await? else { return Ok(None) };
             record!(self, transaction, occasion, Fact::PasswordChanged { user: id, session: change.session })?;
@@ -225,7 +225,7 @@ impl AccountStore for SqlAccounts {
     async fn delete(&self, id: Uuid, occasion: &Occasion) -> Result<bool, StoreError> {
         const DELETE: &str = "DELETE FROM users WHERE id = $1";
         on!(self.database, pool => {
-            let mut transaction = pool.begin().await?;
+            let mut transaction = pkg_db::begin(pool).await?;
             if sqlx::query(DELETE).bind(id).execute(&mut *transaction).await?.rows_affected() == 0 {
                 return Ok(false);
             }
@@ -252,7 +252,7 @@ impl AccountStore for SqlAccounts {
             None => Fact::Unbanned { user: id, actor },
         };
         let epoch = on!(self.database, pool => {
-            let mut transaction = pool.begin().await?;
+            let mut transaction = pkg_db::begin(pool).await?;
             let set = sqlx::query_scalar(SET)
                 .bind(id)
                 .bind(ban.map(|ban| ban.reason.as_str()))
@@ -280,7 +280,7 @@ impl AccountStore for SqlAccounts {
         const LOCK: &str = "UPDATE users SET epoch = epoch WHERE id = $1 RETURNING role, epoch";
         const SET: &str = "UPDATE users SET role = $2, epoch = epoch + 1 WHERE id = $1 RETURNING epoch";
         let epoch = on!(self.database, pool => {
-            let mut transaction = pool.begin().await?;
+            let mut transaction = pkg_db::begin(pool).await?;
             let locked: Option<(String, i64)> =
                 sqlx::query_as(LOCK).bind(id).fetch_optional(&mut *transaction).await?;
             let Some((old, epoch)) = locked else { return Ok(None) };

@@ -77,7 +77,7 @@ impl AuditOutbox for SqlAccounts {
         const TRY_LOCK: &str = "SELECT pg_try_advisory_xact_lock('audit_outbox'::regclass::bigint)";
         let (rows, claim): (Vec<Row>, Box<dyn OutboxClaim>) = match &self.database {
             Database::Postgres(pool) => {
-                let mut transaction = pool.begin().await?;
+                let mut transaction = pkg_db::begin(pool).await?;
                 let locked: bool = sqlx::query_scalar(TRY_LOCK).fetch_one(&mut *transaction).await?;
                 if !locked {
                     transaction.rollback().await?;

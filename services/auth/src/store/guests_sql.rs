@@ -33,7 +33,7 @@ impl SqlAccounts {
     ) -> Result<Option<AccountRow>, ClaimError> {
         const CLAIM: &str = "INSERT INTO device_identities (secret_hash, user_id, created_ms) VALUES ($1, $2, $3) \
              ON CONFLICT DO NOTHING";
-        let mut transaction = pool.begin().await.map_err(StoreError::from)?;
+        let mut transaction = pkg_db::begin(pool).await.map_err(StoreError::from)?;
         let row = insert!(new).fetch_one(&mut *transaction).await.map_err(claim_error)?;
         let claim = sqlx::query(CLAIM).bind(&device.as_bytes()[..]).bind(new.id).bind(to_millis(new.created_at));
         if claim.execute(&mut *transaction).await.map_err(StoreError::from)?.rows_affected() == 0 {
@@ -56,7 +56,7 @@ async fn in_postgres(
          INSERT INTO device_identities (secret_hash, user_id, created_ms) VALUES ($1, $2, $3) \
          ON CONFLICT DO NOTHING RETURNING user_id) \
          INSERT INTO audit_outbox (record_id, record) SELECT $4, $5 FROM claimed";
-    let mut transaction = pool.begin().await.map_err(StoreError::from)?;
+    let mut transaction = pkg_db::begin(pool).await.map_err(StoreError::from)?;
     let row = insert!(new).fetch_one(&mut *transaction).await.map_err(claim_error)?;
     let claim = sqlx::query(CLAIM_AND_RECORD)
         .bind(&device.as_bytes()[..])

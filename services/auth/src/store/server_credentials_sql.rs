@@ -38,7 +38,7 @@ impl ServerCredentialStore for SqlAccounts {
         const ADD: &str = "INSERT INTO server_credentials (id, name, secret_hash, created_ms) \
              SELECT $1, $2, $3, $4 WHERE (SELECT COUNT(*) FROM server_credentials) < $5";
         on!(self.database, pool => {
-            let mut transaction = pool.begin().await?;
+            let mut transaction = pkg_db::begin(pool).await?;
             let added = sqlx::query(ADD)
                 .bind(new.id)
                 .bind(new.name.as_str())
@@ -78,7 +78,7 @@ impl ServerCredentialStore for SqlAccounts {
     async fn delete_credential(&self, id: Uuid, actor: Uuid, occasion: &Occasion) -> Result<bool, StoreError> {
         const DELETE: &str = "DELETE FROM server_credentials WHERE id = $1";
         on!(self.database, pool => {
-            let mut transaction = pool.begin().await?;
+            let mut transaction = pkg_db::begin(pool).await?;
             if sqlx::query(DELETE).bind(id).execute(&mut *transaction).await?.rows_affected() == 0 {
                 return Ok(false);
             }

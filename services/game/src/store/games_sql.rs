@@ -93,7 +93,7 @@ impl GameStore for SqlGames {
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
         let game = &new.game;
         on!(self.database, pool => {
-            let mut transaction = pool.begin().await.map_err(StoreError::from)?;
+            let mut transaction = pkg_db::begin(pool).await.map_err(StoreError::from)?;
             let changed: i64 = sqlx::query_scalar(TICK).fetch_one(&mut *transaction).await.map_err(StoreError::from)?;
             let insert = bind_game!(sqlx::query(INSERT).bind(game.id).bind(game.key.as_str()), game)
                 .bind(game.version)
@@ -172,7 +172,7 @@ impl GameStore for SqlGames {
              image_url = $6, attributes = $7, data = $8, state = $9, definition_revision = $10, updated_ms = $11, \
              changed = COALESCE($12, changed), version = $2 WHERE id = $1 AND version = $2 - 1";
         on!(self.database, pool => {
-            let mut transaction = pool.begin().await?;
+            let mut transaction = pkg_db::begin(pool).await?;
             let changed: Option<i64> = match what {
                 Save::Shown => None,
                 Save::State | Save::Definition(_) => Some(sqlx::query_scalar(TICK).fetch_one(&mut *transaction).await?),

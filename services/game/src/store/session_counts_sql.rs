@@ -35,7 +35,7 @@ impl SessionCounts for SqlSessionCounts {
         const ADD: &str = "INSERT INTO session_counts (hour_ms, game_id, sessions) VALUES ($1, $2, $3) \
              ON CONFLICT (hour_ms, game_id) DO UPDATE SET sessions = session_counts.sessions + excluded.sessions";
         on!(self.database, pool => {
-            let mut transaction = pool.begin().await?;
+            let mut transaction = pkg_db::begin(pool).await?;
             for count in counts {
                 let add = sqlx::query(ADD).bind(to_millis(count.hour)).bind(count.game).bind(i64::from(count.sessions));
                 add.execute(&mut *transaction).await?;
@@ -61,7 +61,7 @@ impl SessionCounts for SqlSessionCounts {
         const FORGET_TRENDS: &str = "DELETE FROM trends WHERE taken_ms < $1";
         const FORGET_COUNTS: &str = "DELETE FROM session_counts WHERE hour_ms < $1";
         on!(self.database, pool => {
-            let mut transaction = pool.begin().await?;
+            let mut transaction = pkg_db::begin(pool).await?;
             let claimed = sqlx::query(CLAIM).bind(to_millis(moment)).execute(&mut *transaction).await?;
             if claimed.rows_affected() == 0 {
                 transaction.rollback().await?;

@@ -50,7 +50,7 @@ impl SqlErasures {
         const MARK: &str = "INSERT INTO gone_players (player, gone_ms) VALUES ($1, $2) ON CONFLICT DO NOTHING";
         match &self.database {
             Database::Postgres(pool) => {
-                let mut transaction = pool.begin().await?;
+                let mut transaction = pkg_db::begin(pool).await?;
                 // Whoever writes scores or results reads this table in the same transaction. So those who have not seen the
                 // mark are waited for here, and those who come later wait for the mark.
                 sqlx::query("LOCK TABLE gone_players IN ACCESS EXCLUSIVE MODE").execute(&mut *transaction).await?;
@@ -73,7 +73,7 @@ impl SqlErasures {
         const COUNT: &str = "UPDATE score_boards SET erasures = erasures + 1 WHERE board = $1 RETURNING erasures";
         const NUMBER: &str = "INSERT INTO score_erasures (board, number, player) VALUES ($1, $2, $3)";
         on!(self.database, pool => {
-            let mut transaction = pool.begin().await?;
+            let mut transaction = pkg_db::begin(pool).await?;
             let boards: Vec<i64> = sqlx::query_scalar(BOARDS).bind(player).fetch_all(&mut *transaction).await?;
             for board in boards {
                 let number: i64 = sqlx::query_scalar(COUNT).bind(board).fetch_one(&mut *transaction).await?;

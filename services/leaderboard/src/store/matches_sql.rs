@@ -105,7 +105,7 @@ impl MatchStore for SqlMatches {
 
     async fn apply(&self, step: &MatchesStep) -> Result<MatchesApplied, StoreError> {
         on!(self.database, pool => {
-            let mut transaction = pool.begin().await?;
+            let mut transaction = pkg_db::begin(pool).await?;
             let query = sqlx::query(if step.expected.is_some() { MOVE } else { FIRST });
             let query = query.bind(Topic::Matches.name()).bind(i64::from(step.partition)).bind(step.next_offset);
             let query = if let Some(expected) = step.expected { query.bind(expected) } else { query };

@@ -121,7 +121,7 @@ impl LeaseStore for SqlLeases {
             }
             Database::Sqlite(pool) => {
                 const ACQUIRE: &str = acquire!(sqlite_now, "(SELECT $3 AS game, $4 AS queue)");
-                let mut transaction = pool.begin().await?;
+                let mut transaction = pkg_db::begin(pool).await?;
                 for queue in queues {
                     let acquire = sqlx::query_as(ACQUIRE).bind(worker).bind(millis(lifetime));
                     let acquire = acquire.bind(queue.game).bind(queue.key.as_str());

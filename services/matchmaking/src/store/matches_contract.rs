@@ -318,7 +318,7 @@ mod real_postgres {
         let store = SqlMatches::new(database.clone());
         for commits in [true, false] {
             let made = duel(&queue(), [id(), id()]);
-            let mut zombie = pool.begin().await.unwrap();
+            let mut zombie = pkg_db::begin(pool).await.unwrap();
             let insert = "INSERT INTO matches (match_id, game_id, queue_key, state, body, created_ms) \
                  VALUES ($1, $2, $3, 'made', $4, 0)";
             let insert = sqlx::query(insert).bind(made.id).bind(made.queue.game).bind(made.queue.key.as_str());

@@ -158,7 +158,7 @@ impl MatchStore for SqlMatches {
         const RELEASE: &str = "UPDATE match_seats SET released_ms = $2 WHERE match_id = $1 AND released_ms IS NULL";
         const STATE: &str = "SELECT state FROM matches WHERE match_id = $1";
         let is_cancelled = on!(self.database, pool => {
-            let mut transaction = pool.begin().await?;
+            let mut transaction = pkg_db::begin(pool).await?;
             let cancelled = sqlx::query(CANCEL).bind(id).execute(&mut *transaction).await?.rows_affected() == 1;
             if cancelled {
                 sqlx::query(RELEASE).bind(id).bind(to_millis(now)).execute(&mut *transaction).await?;
@@ -203,7 +203,7 @@ impl MatchStore for SqlMatches {
                 Ok(postgres::release(&mut connection, seats, to_millis(now)).await?)
             }
             Database::Sqlite(pool) => {
-                let mut transaction = pool.begin().await?;
+                let mut transaction = pkg_db::begin(pool).await?;
                 let released = sqlite::release(&mut transaction, seats, to_millis(now)).await?;
                 transaction.commit().await?;
                 Ok(released)

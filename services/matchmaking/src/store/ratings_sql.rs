@@ -208,7 +208,7 @@ impl RatingStore for SqlRatings {
         // Whatever returns early leaves a transaction that is rolled back.
         match &self.database {
             Database::Postgres(pool) => {
-                let mut transaction = pool.begin().await?;
+                let mut transaction = pkg_db::begin(pool).await?;
                 if !move_position!(transaction, results) {
                     return Ok(Applied::Elsewhere);
                 }
@@ -220,7 +220,7 @@ impl RatingStore for SqlRatings {
                 transaction.commit().await?;
             }
             Database::Sqlite(pool) => {
-                let mut transaction = pool.begin().await?;
+                let mut transaction = pkg_db::begin(pool).await?;
                 if !move_position!(transaction, results) {
                     return Ok(Applied::Elsewhere);
                 }

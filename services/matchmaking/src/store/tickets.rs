@@ -239,7 +239,7 @@ pub trait TicketStore: Send + Sync {
     /// together. A player whose earlier ticket was matched, has ended or is gone is free.
     async fn create(&self, new: &NewTicket) -> Result<Created, StoreError>;
 
-    /// One for each id, in their order. Tickets that ended are there for [`KEPT_AFTER_END`].
+    /// One for each id, in their order. Tickets that ended are there for `KEPT_AFTER_END`.
     async fn load(&self, ids: &[Uuid]) -> Result<Vec<Option<Stored>>, StoreError>;
 
     /// In which ticket that waits or is being matched each of these players is, in their order.

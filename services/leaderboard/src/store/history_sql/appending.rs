@@ -110,7 +110,7 @@ pub(super) async fn in_sqlite(
     steps: &[HistoryStep],
     numbers: &[i64],
 ) -> Result<Vec<Appended>, StoreError> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = pkg_db::begin(pool).await?;
     let mut outcomes = Vec::with_capacity(steps.len());
     for (step, number) in steps.iter().zip(numbers) {
         match append_in_sqlite(&mut transaction, step, *number).await {

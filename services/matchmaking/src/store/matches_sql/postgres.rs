@@ -56,7 +56,7 @@ const CHECKED: &str = "UPDATE match_seats SET checked_ms = $2 FROM ( \
 
 /// Records matches that share no player and no id.
 pub(super) async fn record(pool: &PgPool, batch: &[&Match], now_ms: i64) -> Result<Vec<Recorded>, StoreError> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = pkg_db::begin(pool).await?;
     let inserted = insert_matches(&mut transaction, batch).await?;
     let new: Vec<&Match> = batch.iter().copied().filter(|made| inserted.contains(&made.id)).collect();
     let incomplete = insert_seats(&mut transaction, &new, now_ms).await?;

@@ -11,7 +11,7 @@ use super::{MatchRow, QueueId, SeatRow, StoreError, TicketRow, columns, state};
 const PARAMETERS: usize = 10_000;
 
 pub(super) async fn record(pool: &SqlitePool, batch: &[&Match], now_ms: i64) -> Result<Vec<Recorded>, StoreError> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = pkg_db::begin(pool).await?;
     let mut answers = Vec::with_capacity(batch.len());
     for made in batch {
         answers.push(record_one(&mut transaction, made, now_ms).await?);
@@ -80,7 +80,7 @@ pub(super) async fn open_seats(pool: &SqlitePool, game: Uuid, players: &[Uuid]) 
 pub(super) async fn abort(pool: &SqlitePool, queue: &QueueId, ids: &[Uuid], now_ms: i64) -> Result<(), sqlx::Error> {
     const ABORT: &str = "INSERT INTO matches (match_id, game_id, queue_key, state, created_ms) \
          VALUES ($1, $2, $3, 'aborted', $4) ON CONFLICT (match_id) DO NOTHING";
-    let mut transaction = pool.begin().await?;
+    let mut transaction = pkg_db::begin(pool).await?;
     for id in ids {
         let insert = sqlx::query(ABORT).bind(id).bind(queue.game).bind(queue.key.as_str()).bind(now_ms);
         insert.execute(&mut *transaction).await?;
@@ -91,7 +91,7 @@ pub(super) async fn abort(pool: &SqlitePool, queue: &QueueId, ids: &[Uuid], now_
 pub(super) async fn dispatched(pool: &SqlitePool, matches: &[Dispatched]) -> Result<(), sqlx::Error> {
     const DISPATCHED: &str =
         "UPDATE matches SET state = 'dispatched', session_cursor = $2 WHERE match_id = $1 AND state = 'made'";
-    let mut transaction = pool.begin().await?;
+    let mut transaction = pkg_db::begin(pool).await?;
     for it in matches {
         sqlx::query(DISPATCHED).bind(it.match_id).bind(&it.session_cursor).execute(&mut *transaction).await?;
     }
@@ -115,7 +115,7 @@ pub(in super::super) async fn release(
 
 pub(super) async fn checked(pool: &SqlitePool, sessions: &[Uuid], now_ms: i64) -> Result<(), sqlx::Error> {
     const CHECKED: &str = "UPDATE match_seats SET checked_ms = $2 WHERE session_id = $1 AND released_ms IS NULL";
-    let mut transaction = pool.begin().await?;
+    let mut transaction = pkg_db::begin(pool).await?;
     for session in sessions {
         sqlx::query(CHECKED).bind(session).bind(now_ms).execute(&mut *transaction).await?;
     }
