@@ -76,6 +76,14 @@ impl Partition {
         Ok(())
     }
 
+    /// As [`Partition::begin`], where work went on last: at this offset, or the nearest one that can be read; without one
+    /// at the first.
+    pub async fn resume(&mut self, next: Option<i64>) -> Result<(), ReadError> {
+        let range = self.log.range(self.topic, self.number()).await?;
+        let offset = next.map_or(range.first, |next| next.clamp(range.first, range.end));
+        self.begin(Start::At(offset)).await
+    }
+
     /// The next records, at least one and at most `max`, waiting as [`Reader::next`] does; `None` when the partition is
     /// to be handed over. Without [`Partition::begin`] it reads from the beginning.
     ///

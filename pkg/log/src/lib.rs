@@ -10,6 +10,7 @@ mod consumer;
 mod entry;
 mod error;
 mod gauges;
+mod group;
 pub mod kafka;
 mod lease;
 mod murmur;
@@ -28,6 +29,7 @@ pub use codec::MAX_RECORD_BYTES;
 pub use consumer::{Consumer, Partition};
 pub use entry::{Appended, Entry, Position, Range, Start, Unreadable};
 pub use error::{AppendError, ReadError, Unready};
+pub use group::{Group, Work};
 pub use tail::{Tail, tail};
 pub use topic::{ACCOUNTS_RETENTION, Topic, UnknownTopic};
 

@@ -5,20 +5,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pkg_api::log::v1::record;
-use pkg_log::{Entry, Log, Partition, ReadError, Start, Topic};
+use pkg_log::{Entry, Group, Log, Partition, ReadError, Topic, Work};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::sessions::{SessionError, Sessions};
 use crate::store::StoreError;
 
-/// The name of those who share this work.
-const GROUP: &str = "game";
+/// Those who share this work.
+const GROUP: Group = Group { topic: Topic::Accounts, name: "game", again: Duration::from_secs(2) };
 /// How many records are read in one step.
 const STEP: usize = 500;
-/// The pause before work that failed is begun anew.
-const AGAIN: Duration = Duration::from_secs(2);
 
 /// How far the log of accounts was worked on: Postgres or SQLite.
 #[async_trait]
@@ -32,7 +29,7 @@ pub trait AccountPositions: Send + Sync {
 
 /// Why a partition could not be worked on.
 #[derive(Debug, thiserror::Error)]
-enum WorkError {
+pub enum WorkError {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
@@ -42,7 +39,6 @@ enum WorkError {
 }
 
 /// Who gives up the seats of accounts that are gone.
-#[derive(Clone)]
 pub struct AccountsGone {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) positions: Arc<dyn AccountPositions>,
@@ -52,66 +48,32 @@ pub struct AccountsGone {
 impl AccountsGone {
     /// Runs until it is told to end.
     pub async fn run(self, shutdown: CancellationToken) {
-        while !shutdown.is_cancelled() {
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => {}
-                outcome = self.follow(&shutdown) => {
-                    if let Err(error) = outcome {
-                        let error: &dyn std::error::Error = &error;
-                        tracing::warn!(error, "the log of accounts cannot be followed");
-                    }
-                }
-            }
-            let _ = tokio::time::timeout(AGAIN, shutdown.cancelled()).await;
-        }
+        GROUP.run(self.log.clone(), self, shutdown).await;
     }
+}
 
-    /// Works on the partitions that fall to this process; ends when the log is closed.
-    async fn follow(&self, shutdown: &CancellationToken) -> Result<(), ReadError> {
-        let mut consumer = self.log.join(Topic::Accounts, GROUP).await?;
-        let workers = TaskTracker::new();
-        let stop = shutdown.child_token();
-        let _stop = stop.clone().drop_guard();
-        while let Some(partition) = consumer.next_partition().await {
-            let (this, stop) = (self.clone(), stop.clone());
-            workers.spawn(stop.run_until_cancelled_owned(async move { this.work(partition).await }));
-        }
-        Ok(())
-    }
+#[async_trait]
+impl Work for AccountsGone {
+    type Error = WorkError;
 
-    async fn work(&self, mut partition: Partition) {
-        let Err(error) = self.try_work(&mut partition).await else { return };
-        report(partition.number(), &error);
-        // Dropped after a pause, it is offered again.
-        tokio::time::sleep(AGAIN).await;
-    }
-
-    async fn try_work(&self, partition: &mut Partition) -> Result<(), WorkError> {
-        let number = partition.number();
-        let range = self.log.range(Topic::Accounts, number).await?;
-        let next = self.positions.next_offset(number).await?;
+    async fn work(&self, partition: &mut Partition) -> Result<(), WorkError> {
         // What was not read in time is past: accounts older than the records have no seats any more.
-        let start = next.map_or(range.first, |next| next.clamp(range.first, range.end));
-        partition.begin(Start::At(start)).await?;
+        partition.resume(self.positions.next_offset(partition.number()).await?).await?;
         while let Some(entries) = partition.next(STEP).await? {
             for player in entries.iter().filter_map(gone) {
                 self.sessions.lose_account(player).await?;
             }
             if let Some(last) = entries.last() {
-                self.positions.advance(number, last.position.offset + 1).await?;
+                self.positions.advance(partition.number(), last.position.offset + 1).await?;
             }
         }
         Ok(())
     }
-}
 
-fn report(partition: i32, error: &WorkError) {
-    tracing::warn!(
-        partition,
-        error = error as &dyn std::error::Error,
-        "accounts that are gone keep their seats for now"
-    );
+    fn report(&self, partition: i32, error: &WorkError) {
+        let error: &dyn std::error::Error = error;
+        tracing::warn!(partition, error, "accounts that are gone keep their seats for now");
+    }
 }
 
 /// Whose account is gone by a record.

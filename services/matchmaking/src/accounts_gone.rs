@@ -4,26 +4,22 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use pkg_api::log::v1::record;
-use pkg_log::{Entry, Log, Partition, ReadError, Start, Topic};
-use tokio::time::{sleep, timeout};
+use pkg_log::{Entry, Group, Log, Partition, ReadError, Topic, Work};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::endings::Endings;
 use crate::queues::Queues;
 use crate::store::{AccountPositions, EndReason, RatingStore, StoreError, TicketStore};
 
-/// The name of those who share this work.
-const GROUP: &str = "matchmaking";
+/// Those who share this work.
+const GROUP: Group = Group { topic: Topic::Accounts, name: "matchmaking", again: Duration::from_secs(2) };
 /// How many records are read in one step.
 const STEP: usize = 500;
-/// The pause before work that failed is begun anew.
-const AGAIN: Duration = Duration::from_secs(2);
 
 /// Who takes them out.
-#[derive(Clone)]
 pub struct AccountsGone {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) positions: Arc<dyn AccountPositions>,
@@ -35,7 +31,7 @@ pub struct AccountsGone {
 
 /// Why a partition could not be worked on.
 #[derive(Debug, thiserror::Error)]
-enum WorkError {
+pub enum WorkError {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
@@ -54,57 +50,7 @@ impl AccountsGone {
     pub async fn run(self, shutdown: CancellationToken) {
         // Which games there are says where to look.
         let _ = shutdown.run_until_cancelled(self.queues.caught_up()).await;
-        while !shutdown.is_cancelled() {
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => {}
-                outcome = self.follow(&shutdown) => {
-                    if let Err(error) = outcome {
-                        let error: &dyn std::error::Error = &error;
-                        tracing::warn!(error, "the log of accounts cannot be followed");
-                    }
-                }
-            }
-            // Told to end while it waits, it ends.
-            let _ = timeout(AGAIN, shutdown.cancelled()).await;
-        }
-    }
-
-    /// Works on the partitions that fall to this process; ends when the log is closed.
-    async fn follow(&self, shutdown: &CancellationToken) -> Result<(), ReadError> {
-        let mut consumer = self.log.join(Topic::Accounts, GROUP).await?;
-        let workers = TaskTracker::new();
-        let stop = shutdown.child_token();
-        let _stop = stop.clone().drop_guard();
-        while let Some(partition) = consumer.next_partition().await {
-            let (this, stop) = (self.clone(), stop.clone());
-            workers.spawn(stop.run_until_cancelled_owned(async move { this.work(partition).await }));
-        }
-        Ok(())
-    }
-
-    async fn work(&self, mut partition: Partition) {
-        let Err(error) = self.try_work(&mut partition).await else { return };
-        report(partition.number(), &error);
-        // Dropped after a pause, it is offered again.
-        sleep(AGAIN).await;
-    }
-
-    async fn try_work(&self, partition: &mut Partition) -> Result<(), WorkError> {
-        let number = partition.number();
-        let range = self.log.range(Topic::Accounts, number).await?;
-        let next = self.positions.next_offset(number).await?;
-        // What was not read in time is past: accounts older than the records have no tickets any more.
-        let start = next.map_or(range.first, |next| next.clamp(range.first, range.end));
-        partition.begin(Start::At(start)).await?;
-        while let Some(entries) = partition.next(STEP).await? {
-            let gone: Vec<Gone> = entries.iter().filter_map(gone).collect();
-            self.take_out(&gone).await?;
-            if let Some(last) = entries.last() {
-                self.positions.advance(number, last.position.offset + 1).await?;
-            }
-        }
-        Ok(())
+        GROUP.run(self.log.clone(), self, shutdown).await;
     }
 
     async fn take_out(&self, gone: &[Gone]) -> Result<(), StoreError> {
@@ -128,9 +74,27 @@ impl AccountsGone {
     }
 }
 
-fn report(partition: i32, error: &WorkError) {
-    let error: &dyn std::error::Error = error;
-    tracing::warn!(partition, error, "accounts that are gone keep their tickets for now");
+#[async_trait]
+impl Work for AccountsGone {
+    type Error = WorkError;
+
+    async fn work(&self, partition: &mut Partition) -> Result<(), WorkError> {
+        // What was not read in time is past: accounts older than the records have no tickets any more.
+        partition.resume(self.positions.next_offset(partition.number()).await?).await?;
+        while let Some(entries) = partition.next(STEP).await? {
+            let gone: Vec<Gone> = entries.iter().filter_map(gone).collect();
+            self.take_out(&gone).await?;
+            if let Some(last) = entries.last() {
+                self.positions.advance(partition.number(), last.position.offset + 1).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn report(&self, partition: i32, error: &WorkError) {
+        let error: &dyn std::error::Error = error;
+        tracing::warn!(partition, error, "accounts that are gone keep their tickets for now");
+    }
 }
 
 impl Gone {

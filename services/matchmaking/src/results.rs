@@ -11,11 +11,10 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use pkg_ambient::Ambient;
-use pkg_log::{Entry, Log, Partition, ReadError, Start, Topic};
-use tokio::time::{sleep, timeout};
+use pkg_log::{Entry, Group, Log, Partition, ReadError, Topic, Work};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 pub use rating_rules::RatingRules;
 
@@ -23,14 +22,12 @@ use self::rating_rules::RulesError;
 use crate::counters::Counters;
 use crate::store::{Applied, RatingStore, StoreError};
 
-/// The name of those who share this work.
-const GROUP: &str = "matchmaking";
+/// Those who share this work.
+const GROUP: Group = Group { topic: Topic::Matches, name: "matchmaking", again: Duration::from_secs(1) };
 /// How many records are worked on in one transaction.
 const STEP: usize = 200;
 /// How often results are worked out again, since a rating was seeded or erased meanwhile.
 const TRIES: usize = 8;
-/// The pause before work that failed is begun anew.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// Who follows the log of matches.
 #[derive(Clone)]
@@ -44,7 +41,7 @@ pub struct ResultsFollower {
 
 /// Why a partition is begun anew.
 #[derive(Debug, thiserror::Error)]
-enum WorkError {
+pub enum WorkError {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
@@ -61,54 +58,7 @@ enum WorkError {
 impl ResultsFollower {
     /// Runs until it is told to end.
     pub async fn run(self, shutdown: CancellationToken) {
-        while !shutdown.is_cancelled() {
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => {}
-                outcome = self.follow(&shutdown) => {
-                    if let Err(error) = outcome {
-                        let error: &dyn std::error::Error = &error;
-                        tracing::warn!(error, "the log of matches cannot be followed");
-                    }
-                }
-            }
-            // Told to end while it waits, it ends.
-            let _ = timeout(AGAIN, shutdown.cancelled()).await;
-        }
-    }
-
-    /// Works on the partitions that fall to this process; ends when the log is closed.
-    async fn follow(&self, shutdown: &CancellationToken) -> Result<(), ReadError> {
-        let mut consumer = self.log.join(Topic::Matches, GROUP).await?;
-        let workers = TaskTracker::new();
-        let stop = shutdown.child_token();
-        let _stop = stop.clone().drop_guard();
-        while let Some(partition) = consumer.next_partition().await {
-            let (this, stop) = (self.clone(), stop.clone());
-            workers.spawn(stop.run_until_cancelled_owned(async move { this.work(partition).await }));
-        }
-        Ok(())
-    }
-
-    async fn work(&self, mut partition: Partition) {
-        let Err(error) = self.try_work(&mut partition).await else { return };
-        if !matches!(error, WorkError::Elsewhere) {
-            report(partition.number(), &error);
-        }
-        // Dropped after a pause, it is offered again.
-        sleep(AGAIN).await;
-    }
-
-    async fn try_work(&self, partition: &mut Partition) -> Result<(), WorkError> {
-        let number = partition.number();
-        let range = self.log.range(Topic::Matches, number).await?;
-        let mut position = self.ratings.position(number).await?;
-        let start = position.map_or(range.first, |next| next.clamp(range.first, range.end));
-        partition.begin(Start::At(start)).await?;
-        while let Some(entries) = partition.next(STEP).await? {
-            position = self.apply(number, position, &entries).await?.or(position);
-        }
-        Ok(())
+        GROUP.run(self.log.clone(), self, shutdown).await;
     }
 
     /// Applies records; answers with the position after them.
@@ -130,7 +80,24 @@ impl ResultsFollower {
     }
 }
 
-fn report(partition: i32, error: &WorkError) {
-    let error: &dyn std::error::Error = error;
-    tracing::warn!(partition, error, "results of matches wait");
+#[async_trait]
+impl Work for ResultsFollower {
+    type Error = WorkError;
+
+    async fn work(&self, partition: &mut Partition) -> Result<(), WorkError> {
+        let number = partition.number();
+        let mut position = self.ratings.position(number).await?;
+        partition.resume(position).await?;
+        while let Some(entries) = partition.next(STEP).await? {
+            position = self.apply(number, position, &entries).await?.or(position);
+        }
+        Ok(())
+    }
+
+    fn report(&self, partition: i32, error: &WorkError) {
+        if !matches!(error, WorkError::Elsewhere) {
+            let error: &dyn std::error::Error = error;
+            tracing::warn!(partition, error, "results of matches wait");
+        }
+    }
 }
