@@ -9,10 +9,10 @@ use pkg_api::events::v1::{self as api, AnnouncementKind, Event};
 use pkg_api::game::v1 as game_api;
 use pkg_bus::{Bus, NewEvent, PublishError};
 use pkg_definition::{Attributes, Region};
+use pkg_envelope::Audience;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::envelope::{self, Audience};
 use crate::rules::Games;
 use crate::store::{AnnouncementStore, StoreError};
 use crate::timestamps::timestamp;
@@ -127,7 +127,7 @@ impl Announcements {
             payload: Some(Payload::Announcement(announcement.to_api())),
             ..Event::default()
         };
-        let event = NewEvent { id: Some(announcement.id), payload: envelope::encode(&Audience::Everyone, &event) };
+        let event = NewEvent { id: Some(announcement.id), payload: pkg_envelope::encode(&Audience::Everyone, &event) };
         let topic = TopicKind::Announcements(announcement.game).topic();
         let topic = topic.map_err(|error| PublishError::Broken(error.into()))?;
         self.bus.publish(&topic, &[event], None).await?;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use pkg_bus::{Cursor, NewEvent};
+use pkg_envelope::Audience;
 use uuid::Uuid;
 
 use crate::actor::Actor;
 use crate::entity::{self, Entity, EntityOutcome, EntityRefused, Operation, Touched};
-use crate::envelope::{self, Audience};
 use crate::session::{Attempt, Refused, Rules};
 use crate::session_message;
 use crate::sessions::{SessionError, Sessions};
@@ -135,7 +135,7 @@ impl Entities {
                 delete: touched.delete(),
                 most: rules.max_entities,
                 kept: rules.events.kept(),
-                event: NewEvent { id: None, payload: envelope::encode(&Audience::Everyone, &message) },
+                event: NewEvent { id: None, payload: pkg_envelope::encode(&Audience::Everyone, &message) },
                 batch: batch.map(|batch| (batch, answers)),
             };
             match store.commit_entities(&commit, now).await? {

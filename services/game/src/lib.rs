@@ -13,7 +13,6 @@ mod attributes;
 mod catalog;
 mod entities;
 mod entity;
-mod envelope;
 mod grpc;
 mod live;
 mod play;

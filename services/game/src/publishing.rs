@@ -8,11 +8,11 @@ use pkg_ambient::Ambient;
 use pkg_api::events::v1::event::Payload;
 use pkg_api::events::v1::{Event, GameEvent};
 use pkg_bus::{Bus, Cursor, NewEvent, PublishError, Published, Retention, Topic};
+use pkg_envelope::Audience;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::actor::Actor;
-use crate::envelope::{self, Audience};
 use crate::sessions::{self, Publishing, SessionError, Sessions};
 
 /// Events to be published on a session's topic: all of them, or none.
@@ -156,6 +156,6 @@ impl Ready {
             payload: Some(Payload::GameEvent(event)),
             ..Event::default()
         };
-        Self { id, retained, payload: envelope::encode(&audience, &event) }
+        Self { id, retained, payload: pkg_envelope::encode(&audience, &event) }
     }
 }

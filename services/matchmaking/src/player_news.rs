@@ -2,19 +2,16 @@
 
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use futures::StreamExt;
 use pkg_api::events::v1::Event;
 use pkg_api::events::v1::event::Payload;
 use pkg_bus::{Bus, NewEvent, PublishError, Topic};
-use prost::Message;
+use pkg_envelope::Audience;
 use uuid::Uuid;
 
 /// How many are told at once.
 const AT_ONCE: usize = 128;
-/// What stands before an event on the bus: it goes to everyone who follows the topic, and is not the game's own. Readers
-/// sort by it; the game service says how.
-const TO_EVERYONE_FROM_MUSTER: u8 = 0x40;
 
 /// Something to tell a player.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,8 +45,5 @@ async fn tell_one(bus: &dyn Bus, news: News) -> Result<(), PublishError> {
 
 fn encode(id: Uuid, payload: Payload) -> Bytes {
     let event = Event { event_id: id.to_string(), payload: Some(payload), ..Event::default() };
-    let mut bytes = BytesMut::with_capacity(1 + event.encoded_len());
-    bytes.put_u8(TO_EVERYONE_FROM_MUSTER);
-    event.encode_raw(&mut bytes);
-    bytes.freeze()
+    pkg_envelope::encode(&Audience::Everyone, &event)
 }

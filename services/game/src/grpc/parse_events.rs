@@ -10,13 +10,13 @@ use pkg_api::game::v1 as game_api;
 use pkg_api::presence::v1 as presence_api;
 use pkg_bus::{MAX_FOLLOWED, MAX_PUBLICATION_EVENTS, MAX_TOPIC_BYTES};
 use pkg_definition::{Attributes, Region};
+use pkg_envelope::Audience;
 use pkg_middleware::{Caller, Problem};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::parse_session::{actor_of, attributes, id, new_id, optional_id};
 use crate::announcement::{Content, NewAnnouncement, Place};
-use crate::envelope::Audience;
 use crate::presence::{DeviceState, QueuedReport};
 use crate::publishing::{Draft, Publication};
 use crate::subscription::{Follower, Wanted};

@@ -96,7 +96,7 @@ impl Sessions {
 
     fn told(&self, event: &SessionEvent, by: Option<Actor>) -> NewEvent {
         let message = session_message::event(event, self.ambient.id(), by.and_then(Actor::person));
-        NewEvent { id: None, payload: crate::envelope::encode(&crate::envelope::Audience::Everyone, &message) }
+        NewEvent { id: None, payload: pkg_envelope::encode(&pkg_envelope::Audience::Everyone, &message) }
     }
 
     /// What must be known before it is true: that players may be in it, and that something will be due.

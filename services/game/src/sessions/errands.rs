@@ -8,6 +8,7 @@ use futures::StreamExt;
 use pkg_ambient::Ambient;
 use pkg_api::log::v1::Record;
 use pkg_bus::{Bus, NewEvent};
+use pkg_envelope::Audience;
 use pkg_log::{Log, Topic};
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
@@ -15,7 +16,6 @@ use uuid::Uuid;
 
 use super::turns::Turns;
 use super::{SessionError, Sessions, View, player_topic};
-use crate::envelope::{self, Audience};
 use crate::session::{Errand, Session};
 use crate::session_message;
 use crate::store::Due;
@@ -47,7 +47,7 @@ impl Errands {
         let outcome = match errand {
             Errand::TellPlayer { id, player, lost } => {
                 let event = session_message::seat_changed(session, *id, *lost);
-                let payload = envelope::encode(&Audience::Everyone, &event);
+                let payload = pkg_envelope::encode(&Audience::Everyone, &event);
                 let news = [NewEvent { id: Some(*id), payload }];
                 self.bus.publish(&player_topic(*player), &news, None).await.map(drop).map_err(Into::into)
             }

@@ -6,11 +6,11 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use pkg_api::events::v1::connect_events_response::Message;
 use pkg_api::events::v1::{ConnectEventsResponse, Event};
+use pkg_envelope::{Audience, Envelope, Malformed};
 use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 use uuid::Uuid;
 
-use crate::envelope::{Audience, Envelope, Malformed};
 use crate::timestamps::timestamp;
 
 /// What stands before each message in gRPC: whether it is compressed, and its length.
@@ -109,7 +109,6 @@ mod tests {
     use pkg_bus::{Bus, Delivery, MemoryBus, NewEvent, Retentions, Topic};
 
     use super::*;
-    use crate::envelope;
 
     fn payload(frame: &Bytes) -> &[u8] {
         assert_eq!(usize::try_from(u32::from_be_bytes(frame[1..5].try_into().unwrap())).unwrap(), frame.len() - 5);
@@ -143,7 +142,7 @@ mod tests {
         let game_event = GameEvent { name: "shot".to_owned(), data: vec![7; 300], ..GameEvent::default() };
         let body =
             Event { player_id: "p".to_owned(), payload: Some(Payload::GameEvent(game_event)), ..Event::default() };
-        let new = NewEvent { id: None, payload: envelope::encode(&Audience::Everyone, &body) };
+        let new = NewEvent { id: None, payload: pkg_envelope::encode(&Audience::Everyone, &body) };
         let published = bus.publish(&topic, &[new], None).await.unwrap();
 
         let Delivery::Event(event) = reader.next().await else { panic!("an event") };

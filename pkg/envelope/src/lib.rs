@@ -11,15 +11,18 @@ use uuid::Uuid;
 /// To whom of those who follow a topic an event goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Audience {
+    /// To all of them.
     Everyone,
     /// Those in this team.
     Team(String),
+    /// This player.
     Player(Uuid),
 }
 
 /// An event as it was published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
+    /// To whom it goes.
     pub audience: Audience,
     /// Whether it is not the game's own: it tells of a change of the session itself.
     pub is_of_muster: bool,
@@ -47,6 +50,7 @@ const MAX_HEADER_BYTES: usize = 1 + 1 + u8::MAX as usize + 16;
 /// An event for an audience. Its topic, cursor and time must not be set.
 ///
 /// A name of a team has 32 bytes at most.
+#[must_use]
 pub fn encode(audience: &Audience, event: &Event) -> Bytes {
     let mut bytes = BytesMut::with_capacity(MAX_HEADER_BYTES + event.encoded_len());
     let seat_of = seat_of(event);
