@@ -127,6 +127,13 @@ impl Queue {
         let format = Format::read(given.format.as_ref(), session_players, at);
         let tick = Duration::from_millis(50)..=10 * second;
         let presence = 5 * second..=Duration::from_mins(10);
+        for (field, is_given) in
+            [("rating_window", given.rating_window.is_some()), ("balance", given.balance.is_some())]
+        {
+            if is_given && given.rating.is_none() {
+                at.refuse(field, "needs rating: without it the queue keeps no ratings to compare");
+            }
+        }
         Self {
             key,
             title: at.title("title", &given.title),

@@ -27,6 +27,10 @@ fn queue() -> api::QueueDefinition {
     }
 }
 
+fn rated() -> api::QueueDefinition {
+    api::QueueDefinition { rating: Some(api::RatingRule::default()), ..queue() }
+}
+
 fn board() -> api::LeaderboardDefinition {
     api::LeaderboardDefinition { key: "wins".to_owned(), ..Default::default() }
 }
@@ -263,19 +267,19 @@ fn steps_rise_in_time_and_fall_in_number() {
 fn limits_loosen_up_to_a_ceiling() {
     let windows = |(start, growth_per_second, ceiling)| {
         let distance = Some(api::RelaxingLimit { start, growth_per_second, ceiling });
-        with_queue(api::QueueDefinition { rating_window: Some(api::RatingWindow { distance }), ..queue() })
+        with_queue(api::QueueDefinition { rating_window: Some(api::RatingWindow { distance }), ..rated() })
     };
     let path = |field: &str| format!("queues[0].rating_window.distance.{field}");
     let ceilings = vec![(1.0, 1.0, 0.0), (2.0, 0.0, 1.0), (0.0, 1.0, f64::NAN), (0.0, 0.0, -1.0)];
     bounds(&path("ceiling"), windows, vec![(0.0, 0.0, 0.0), (3.0, 0.0, 0.0), (3.0, 1.0, 3.0)], ceilings);
     bounds(&path("start"), windows, vec![(0.0, 1.0, 1.0)], vec![(-1.0, 0.0, 5.0), (f64::INFINITY, 0.0, 5.0)]);
     bounds(&path("growth_per_second"), windows, vec![(0.0, 0.0, 9.0)], vec![(0.0, -1.0, 1.0), (0.0, f64::NAN, 1.0)]);
-    let empty = api::QueueDefinition { rating_window: Some(api::RatingWindow::default()), ..queue() };
+    let empty = api::QueueDefinition { rating_window: Some(api::RatingWindow::default()), ..rated() };
     assert_eq!(refused(&with_queue(empty)), ["queues[0].rating_window.distance"]);
 
     let balances = |(start, ceiling)| {
         let imbalance = Some(api::RelaxingLimit { start, growth_per_second: 0.0, ceiling });
-        with_queue(api::QueueDefinition { balance: Some(api::BalanceRule { imbalance }), ..queue() })
+        with_queue(api::QueueDefinition { balance: Some(api::BalanceRule { imbalance }), ..rated() })
     };
     bounds("queues[0].balance.imbalance.ceiling", balances, vec![(0.1, 0.5)], vec![(0.1, 0.51)]);
     bounds("queues[0].balance.imbalance.start", balances, vec![(0.5, 0.0)], vec![(0.51, 0.0)]);
@@ -287,6 +291,21 @@ fn limits_loosen_up_to_a_ceiling() {
     };
     bounds("queues[0].latency.start", latencies, vec![(Some(60), None)], vec![(None, None), (Some(-1), None)]);
     bounds("queues[0].latency.ceiling", latencies, vec![(Some(60), Some(60))], vec![(Some(60), Some(59))]);
+}
+
+#[test]
+fn what_compares_ratings_needs_ratings() {
+    let limit = Some(api::RelaxingLimit { start: 0.1, ..Default::default() });
+    let comparing = |rating| {
+        with_queue(api::QueueDefinition {
+            rating,
+            rating_window: Some(api::RatingWindow { distance: limit }),
+            balance: Some(api::BalanceRule { imbalance: limit }),
+            ..queue()
+        })
+    };
+    assert_eq!(refused(&comparing(None)), ["queues[0].rating_window", "queues[0].balance"]);
+    assert_eq!(refused(&comparing(Some(api::RatingRule::default()))), Vec::<String>::new());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Calls made further, to another service: in process or over a channel.
 
+mod any;
 mod remote;
 mod replicas;
 
@@ -22,6 +23,7 @@ use crate::deadline;
 use crate::stack::{X_REQUEST_ID, deadline_exceeded};
 use crate::trace_context::TRACEPARENT;
 
+pub use any::AnyChannel;
 pub use remote::{CallRefused, RemoteChannel, RemoteError};
 pub use replicas::{ReplicaChannel, ReplicaWatch};
 
@@ -34,6 +36,7 @@ const RENEW_BEFORE: Duration = Duration::from_mins(3);
 /// Who we are to other services: mints tokens of role `service`, and remembers the one in use.
 pub struct ServiceIdentity {
     issuer: Issuer,
+    role: Role,
     service_id: Uuid,
     session: Uuid,
     ambient: Ambient,
@@ -50,13 +53,23 @@ impl ServiceIdentity {
     /// An identity with the id that other services see as the caller.
     #[must_use]
     pub fn new(issuer: Issuer, service_id: Uuid, ambient: Ambient) -> Arc<Self> {
-        Arc::new(Self { issuer, service_id, session: ambient.id(), ambient, token: RwLock::default() })
+        Self::with_role(Role::Service, issuer, service_id, ambient)
+    }
+
+    /// An operator's identity: its calls may do what admins may, such as making games.
+    #[must_use]
+    pub fn of_operator(issuer: Issuer, operator_id: Uuid, ambient: Ambient) -> Arc<Self> {
+        Self::with_role(Role::Admin, issuer, operator_id, ambient)
     }
 
     /// A channel for generated clients that calls `inner` as this service.
     #[must_use]
     pub fn over<S>(self: &Arc<Self>, inner: S) -> ServiceChannel<S> {
         ServiceChannel { identity: self.clone(), inner }
+    }
+
+    fn with_role(role: Role, issuer: Issuer, service_id: Uuid, ambient: Ambient) -> Arc<Self> {
+        Arc::new(Self { issuer, role, service_id, session: ambient.id(), ambient, token: RwLock::default() })
     }
 
     fn authorization(&self) -> HeaderValue {
@@ -76,7 +89,7 @@ impl ServiceIdentity {
         let token = self.issuer.issue(&Claims {
             subject: self.service_id,
             session: self.session,
-            role: Role::Service,
+            role: self.role,
             token_id: self.ambient.id(),
             issued_at: now,
             expires_at,

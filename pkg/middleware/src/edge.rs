@@ -16,6 +16,7 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::admin::Admin;
+use crate::pages::Pages;
 use crate::refusal::refusal;
 use crate::settings::{Cors, SettingError};
 use crate::stack::{InProcess, X_REQUEST_ID, take_or_make_request_id};
@@ -45,6 +46,7 @@ pub(crate) struct Api {
     grpc: InProcess,
     web: GrpcWebService<InProcess>,
     json: Option<TranscodingService<InProcess>>,
+    pages: Pages,
     /// How long a JSON request may take in all, its body included.
     json_deadline: Duration,
 }
@@ -58,8 +60,13 @@ enum Protocol {
 }
 
 impl Api {
-    pub(crate) fn new(grpc: InProcess, json: Option<TranscodingService<InProcess>>, json_deadline: Duration) -> Self {
-        Self { web: GrpcWebLayer::new().layer(grpc.clone()), grpc, json, json_deadline }
+    pub(crate) fn new(
+        grpc: InProcess,
+        json: Option<TranscodingService<InProcess>>,
+        pages: Pages,
+        json_deadline: Duration,
+    ) -> Self {
+        Self { web: GrpcWebLayer::new().layer(grpc.clone()), grpc, json, pages, json_deadline }
     }
 
     async fn call_grpc(&self, request: Request<Body>) -> Response<Body> {
@@ -117,7 +124,7 @@ impl Edge {
         }
     }
 
-    /// Admin, JSON, and what nobody serves.
+    /// Admin, pages, JSON, and what nobody serves.
     async fn answer_http(&self, mut request: Request<Body>) -> Response<Body> {
         let request_id =
             take_or_make_request_id(request.headers(), &self.shared.ambient, &self.shared.ambient.random::<10>());
@@ -135,6 +142,9 @@ impl Edge {
         }
         let is_grpc = matches!(protocol(&request), Protocol::OtherGrpc);
         let Some(api) = &self.shared.api else { return not_found() };
+        if let Some(response) = api.pages.answer(&request) {
+            return response;
+        }
         match &api.json {
             Some(json) if !is_grpc => api.call_json(json.clone(), request).await,
             _ if is_grpc || request.method() == Method::POST => refusal(

@@ -22,6 +22,7 @@ mod limiter;
 mod methods;
 mod normalise;
 mod observation;
+mod pages;
 mod panic_guard;
 mod problem;
 mod readiness;
@@ -40,9 +41,10 @@ pub use admin::RenderMetrics;
 pub use aside::Aside;
 pub use caller::{Caller, RequestContext, RequestId};
 pub use client::{
-    CallRefused, RemoteChannel, RemoteError, ReplicaChannel, ReplicaWatch, ServiceChannel, ServiceIdentity,
+    AnyChannel, CallRefused, RemoteChannel, RemoteError, ReplicaChannel, ReplicaWatch, ServiceChannel, ServiceIdentity,
 };
 pub use limiter::{KeyedLimiter, MAX_KEYS, Quota, SHARED_BUCKETS, address_key};
+pub use pages::{PageFile, Pages};
 pub use problem::{ERROR_DOMAIN, Problem, REASON_INTERNAL, chain};
 pub use revocation::{POLL_INTERVAL, RevocationWatch, STALE_AFTER};
 pub use server::{BindError, Bound, Guard, STREAM_GRACE, ServeError, Server};

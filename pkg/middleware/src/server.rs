@@ -23,6 +23,7 @@ use crate::background::Background;
 use crate::connections::{self, Connections};
 use crate::edge::{Api, Edge, cors_layer};
 use crate::methods::{MethodTable, describe_metrics};
+use crate::pages::Pages;
 use crate::readiness::{Group, Readiness};
 use crate::revocation::RevocationWatch;
 use crate::service::{Need, Service, Task};
@@ -175,7 +176,9 @@ impl Server {
             AdminAt::SamePort => (Some(admin), None),
             AdminAt::Address(address) => (None, Some((listen(address)?, admin))),
         };
-        let api = self.api(&names)?;
+        let pages = self.services.iter_mut().map(|service| std::mem::take(&mut service.pages));
+        let pages = pages.fold(Pages::default(), Pages::and);
+        let api = self.api(&names, pages)?;
         let listener = listen(self.settings.listen)?;
         let edge = Edge::new(Some(api), beside, cors, self.ambient.clone());
         let connections = Connections::new(edge, self.settings.limits.clone(), self.ambient.clone());
@@ -251,7 +254,7 @@ impl Server {
         })
     }
 
-    fn api(&self, names: &[&'static str]) -> Result<Api, BindError> {
+    fn api(&self, names: &[&'static str], pages: Pages) -> Result<Api, BindError> {
         let limits = &self.settings.limits;
         let json = if self.settings.json {
             let transcoder = Transcoder::new(self.pool.clone(), names.iter().copied())?;
@@ -259,7 +262,7 @@ impl Server {
         } else {
             None
         };
-        Ok(Api::new(self.in_process(), json, limits.header_read_timeout + limits.unary_deadline))
+        Ok(Api::new(self.in_process(), json, pages, limits.header_read_timeout + limits.unary_deadline))
     }
 }
 

@@ -13,6 +13,7 @@ use tonic::body::Body;
 use tonic::server::NamedService;
 
 use crate::access::{self, AccessError, AccessTable};
+use crate::pages::Pages;
 
 /// Something that a service cannot work without, such as a database.
 #[async_trait]
@@ -31,6 +32,7 @@ pub struct Service {
     pub(crate) mounts: Vec<Mount>,
     pub(crate) needs: Vec<Need>,
     pub(crate) tasks: Vec<Task>,
+    pub(crate) pages: Pages,
 }
 
 pub(crate) struct Mount {
@@ -53,7 +55,7 @@ pub(crate) struct Task {
 impl Service {
     /// A service with a name for the log and for readiness.
     pub fn new(name: &'static str) -> Self {
-        Self { name, mounts: Vec::new(), needs: Vec::new(), tasks: Vec::new() }
+        Self { name, mounts: Vec::new(), needs: Vec::new(), tasks: Vec::new(), pages: Pages::default() }
     }
 
     /// Adds a generated gRPC server and the access of each of its RPCs.
@@ -79,6 +81,12 @@ impl Service {
         F: Future<Output = ()> + Send + 'static,
     {
         self.tasks.push(Task::new(name, start));
+        self
+    }
+
+    /// Serves these pages beside the calls, to everybody.
+    pub fn pages(mut self, pages: Pages) -> Self {
+        self.pages = self.pages.and(pages);
         self
     }
 

@@ -3,14 +3,16 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use thiserror::Error;
 
 use crate::process;
 
-/// The upper bounds of the buckets of every histogram, in seconds: from a cached read to a call that has given up.
+/// The upper bounds of the buckets of a histogram, in seconds: from a cached read to a call that has given up.
 pub const LATENCY_BUCKETS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Those of one that counts records, as its name says.
+const RECORD_BUCKETS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
 /// How often what histograms have collected is folded into their buckets.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -38,7 +40,9 @@ impl Metrics {
             return Ok(metrics.clone());
         }
 
-        let handle = PrometheusBuilder::new().set_buckets(&LATENCY_BUCKETS)?.install_recorder()?;
+        let counts_records = Matcher::Suffix("_records".to_owned());
+        let builder = PrometheusBuilder::new().set_buckets(&LATENCY_BUCKETS)?;
+        let handle = builder.set_buckets_for_metric(counts_records, &RECORD_BUCKETS)?.install_recorder()?;
         metrics::describe_gauge!("muster_build_info", "What is running; always 1.");
         metrics::gauge!("muster_build_info", build).set(1.0);
         let metrics = Self { handle };

@@ -3,22 +3,26 @@
 mod apply;
 mod feed;
 mod game;
+mod scored;
 mod tally;
 mod trending;
 
 use std::sync::Arc;
 
 use pkg_ambient::Ambient;
+use pkg_definition::Violation;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub use apply::{Applied, Apply};
 pub use feed::{DefinitionFeed, Followed, Follower};
 pub use game::{Draft, Game, GameKey, GameState, Rules, Shown, ShownChange, ShownField};
+pub use scored::ScoresUnknown;
 pub use tally::SessionTally;
 pub use trending::{TrendPage, TrendPlace, Trending};
 
 use crate::store::{CreateError, GameStore, NewGame, Revision, RevisionSummary, Save, StoreError};
+use pkg_middleware::AnyChannel;
 
 /// How many games one batch asks for at most, and one stream follows.
 pub const BATCH_MAX: usize = 100;
@@ -40,6 +44,10 @@ pub enum CatalogError {
     Changed,
     #[error("the game is archived")]
     Archived,
+    #[error("order, operator and time zone of a leaderboard with scores cannot change")]
+    LeaderboardHasScores(Vec<Violation>),
+    #[error("it is not known whether a leaderboard has scores")]
+    ScoresUnknown(#[from] ScoresUnknown),
     #[error("the list that the page belongs to is forgotten")]
     PageForgotten,
     #[error(transparent)]
@@ -50,12 +58,13 @@ pub enum CatalogError {
 #[derive(Clone)]
 pub struct Catalog {
     store: Arc<dyn GameStore>,
+    leaderboards: AnyChannel,
     ambient: Ambient,
 }
 
 impl Catalog {
-    pub fn new(store: Arc<dyn GameStore>, ambient: Ambient) -> Self {
-        Self { store, ambient }
+    pub fn new(store: Arc<dyn GameStore>, leaderboards: AnyChannel, ambient: Ambient) -> Self {
+        Self { store, leaderboards, ambient }
     }
 
     /// Creates a game. If the client chose the id, a repeated call finds the game that it created before.

@@ -36,7 +36,7 @@ use pkg_ambient::Ambient;
 use pkg_api::game::v1::catalog_service_server::CatalogServiceServer;
 use pkg_bus::Bus;
 use pkg_log::Log;
-use pkg_middleware::{Dependency, Service};
+use pkg_middleware::{AnyChannel, Dependency, Service};
 
 use crate::catalog::{Catalog, DefinitionFeed, SessionTally, Trending};
 use crate::grpc::CatalogApi;
@@ -68,6 +68,8 @@ pub struct Deps {
     pub bus: Arc<dyn Bus>,
     /// Where ends of sessions are recorded, and what becomes of accounts.
     pub log: Arc<dyn Log>,
+    /// The leaderboard service, which knows the boards that have scores.
+    pub leaderboards: AnyChannel,
     /// The stores, as health checks see them.
     pub stores: Vec<(&'static str, Arc<dyn Dependency>)>,
     /// Time and randomness.
@@ -98,8 +100,19 @@ impl From<RedisSessions> for SessionStores {
 
 /// The service, to be mounted on a server.
 pub fn build(deps: Deps) -> Service {
-    let Deps { games, session_counts, sessions, account_positions, presence, announcements, bus, log, stores, ambient } =
-        deps;
+    let Deps {
+        games,
+        session_counts,
+        sessions,
+        account_positions,
+        presence,
+        announcements,
+        bus,
+        log,
+        leaderboards,
+        stores,
+        ambient,
+    } = deps;
     let games: Arc<dyn GameStore> = Arc::new(games);
     let counts: Arc<dyn SessionCounts> = Arc::new(session_counts);
     let (feed, clock) = DefinitionFeed::new(games.clone());
@@ -126,7 +139,7 @@ pub fn build(deps: Deps) -> Service {
     };
     let play = Play { sessions, log, positions: Arc::new(account_positions), ambient: ambient.clone() };
     let catalog = CatalogApi {
-        catalog: Catalog::new(games.clone(), ambient.clone()),
+        catalog: Catalog::new(games.clone(), leaderboards, ambient.clone()),
         trending: Trending::new(counts, games, ambient.clone()),
         feed,
         ambient,

@@ -126,6 +126,9 @@ pub trait GameStore: Send + Sync {
     /// A revision of a game's definition, or the newest.
     async fn revision(&self, game: Uuid, number: Option<i64>) -> Result<Option<Revision>, StoreError>;
 
+    /// The revisions before one, the newest first.
+    async fn former(&self, game: Uuid, before: i64, limit: usize) -> Result<Vec<Revision>, StoreError>;
+
     /// The newest first, those before `before`.
     async fn revisions(
         &self,

@@ -1,5 +1,7 @@
 //! The service on embedded stores, for tests.
 
+mod leaderboards;
+
 use std::sync::Arc;
 
 use pkg_ambient::Ambient;
@@ -7,6 +9,7 @@ use pkg_bus::{MemoryBus, Retentions};
 use pkg_db::Database;
 use pkg_log::sqlite::{Settings, SqliteLog};
 
+pub(crate) use self::leaderboards::Leaderboards;
 use crate::{Deps, MemoryPresence, MemorySessions, SqlAccountPositions, SqlAnnouncements, SqlGames, SqlSessionCounts};
 
 /// What the service works with, all of it in a migrated `SQLite` database and in memory.
@@ -24,6 +27,7 @@ pub(crate) fn embedded(database: &Database, ambient: &Ambient) -> Deps {
         announcements: SqlAnnouncements::new(database.clone()),
         bus: Arc::new(bus),
         log: Arc::new(log(database, ambient)),
+        leaderboards: Leaderboards::default().channel(),
         stores: Vec::new(),
         ambient: ambient.clone(),
     }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 pub use counting::{BoardRules, Refusal, Standing, Standings};
 pub use period::{Calendar, KEPT_AFTER_END, PeriodId, PeriodSpan};
-pub use place::{Entry, OFFSET_MAX, PlaceKey};
+pub use place::{Entry, PlaceKey};
 
 /// A leaderboard of a game. Its text, `{game}/{key}`, is its key in the log.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

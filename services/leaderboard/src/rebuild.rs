@@ -117,7 +117,7 @@ pub async fn catch_up(stores: Stores<'_>, board: &BoardId, rules: &BoardRules) -
 }
 
 /// Takes off who was erased after a mark.
-async fn erase(stores: Stores<'_>, board: &BoardId, mark: Mark) -> Result<(), StoreError> {
+pub(crate) async fn erase(stores: Stores<'_>, board: &BoardId, mark: Mark) -> Result<(), StoreError> {
     let players = stores.history.erasures(board, mark.erasures).await?;
     for (player, number) in players.into_iter().zip(mark.erasures + 1..) {
         if stores.boards.remove(board, number, player).await? != Removed::Done {

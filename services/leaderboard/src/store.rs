@@ -36,9 +36,11 @@ pub(crate) mod testing;
 
 pub use pkg_store::StoreError;
 
+#[cfg(test)]
+pub use boards::ENTRIES_MAX;
 pub use boards::{
-    Applied, Begun, BoardStep, BoardStore, BoardView, Change, Detail, ENTRIES_MAX, Filled, Finished, Mark, NewEntry,
-    PeriodChanges, PeriodOutcome, Place, REBUILD_LEASE, Ranked, Read, Rebuild, Removed,
+    Applied, Begun, BoardStep, BoardStore, BoardView, Change, Detail, Filled, Finished, Mark, NewEntry, PeriodChanges,
+    PeriodOutcome, Place, Ranked, Read, Rebuild, Removed,
 };
 pub use boards_memory::MemoryBoards;
 pub use boards_redis::RedisBoards;

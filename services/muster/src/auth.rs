@@ -29,6 +29,8 @@ const BESIDE: &[&str] = &[
     "muster.game.v1.ClockService",
     "muster.game.v1.EntityService",
     "muster.game.v1.SessionService",
+    "muster.leaderboard.v1.HistoryService",
+    "muster.leaderboard.v1.LeaderboardService",
     "muster.matchmaking.v1.MatchmakingService",
     "muster.presence.v1.PresenceService",
 ];

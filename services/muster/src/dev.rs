@@ -15,10 +15,12 @@ use pkg_ambient::Ambient;
 use pkg_bus::{MemoryBus, Retentions};
 use pkg_db::{Database, SqlRevocations};
 use pkg_log::Log;
-use pkg_middleware::{AdminAt, ServiceIdentity};
+use pkg_middleware::{AdminAt, AnyChannel, ServiceIdentity};
 use pkg_telemetry::Format;
 
 use crate::accounts::{self, Stores};
+use crate::boards;
+use crate::examples;
 use crate::games;
 use crate::keys::Keys;
 use crate::matches;
@@ -38,6 +40,10 @@ pub struct Options {
     /// Keep data in this folder; "none" forgets everything at exit.
     #[arg(long, env = "MUSTER_DATA", value_name = "FOLDER", default_value = "muster-data")]
     data: PathBuf,
+
+    /// Have the example game, with its page at /duel/. One that was changed stays so.
+    #[arg(long, env = "MUSTER_EXAMPLES", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    examples: bool,
 
     #[command(flatten)]
     edge: EdgeOptions,
@@ -60,7 +66,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     settings.admin = AdminAt::SamePort;
     settings.reflection = true;
     settings.json = true;
-    settings.limits.message_bytes = games::MESSAGE_BYTES;
+    settings.limits.message_bytes = games::MESSAGE_BYTES.max(boards::MESSAGE_BYTES);
 
     let log = Arc::new(crate::log::embedded(&database, &ambient)?);
     let stores = Stores {
@@ -71,17 +77,24 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         readiness: vec![("sqlite", Arc::new(DatabaseReadiness(database.clone())))],
     };
     let identity = ServiceIdentity::new(tokens.issuer.clone(), ambient.id(), ambient.clone());
+    let operator = ServiceIdentity::of_operator(tokens.issuer.clone(), ambient.id(), ambient.clone());
     let (guard, auth) = accounts::build(stores, tokens, &options.sign_in.settings(&options.tokens)?, &ambient);
 
     let bus = MemoryBus::new(ambient.clone(), Retentions::default());
-    let game = games::embedded(&database, &bus, log.clone(), &ambient);
-
     let server = run::server(settings, guard, telemetry, ambient.clone());
-    let to_games = GameChannel::new(identity.over(server.in_process()));
+    let operator = operator.over(server.in_process());
+    let others = AnyChannel::new(identity.over(server.in_process()));
+    let game = games::embedded(&database, &bus, log.clone(), others.clone(), &ambient);
+    let game = if options.examples { game.pages(examples::pages()) } else { game };
+    let to_games = GameChannel::new(others.clone());
     let matchmaking = matches::embedded(&database, &bus, log.clone(), to_games, &ambient);
-    let server = server.mount(auth).mount(game).mount(matchmaking);
+    let leaderboard = boards::embedded(&database, &bus, log.clone(), others, &ambient);
+    let server = server.mount(auth).mount(game).mount(matchmaking).mount(leaderboard);
     let bound = run::bind(server).await?;
-    greet(bound.address()?, &options.data)?;
+    if options.examples {
+        examples::create_game(operator).await?;
+    }
+    greet(bound.address()?, &options)?;
     bound.serve(run::shutdown()).await?;
     log.close().await;
     database.close().await;
@@ -100,17 +113,22 @@ async fn open(folder: &Path, ambient: &Ambient) -> anyhow::Result<(Database, Key
     Ok((database, Keys::in_folder(folder, ambient)?))
 }
 
-fn greet(address: SocketAddr, data: &Path) -> std::io::Result<()> {
-    let kept = match data.to_str() {
+fn greet(address: SocketAddr, options: &Options) -> std::io::Result<()> {
+    let kept = match options.data.to_str() {
         Some("none") => "nothing is kept".to_owned(),
-        _ => format!("data in {}", data.display()),
+        _ => format!("data in {}", options.data.display()),
+    };
+    let play = if options.examples {
+        format!("Play the example: open http://{address}{} in two windows.\n\n", examples::DUEL_PATH)
+    } else {
+        String::new()
     };
     write!(
         std::io::stdout(),
         r#"
 Muster is ready at http://{address} ({kept})
 
-Try it, as JSON:
+{play}Call it, as JSON:
   curl -d '{{"username":"neo","email":"neo@example.com","password":"correct-horse-9"}}' {address}/v1/auth/register
   curl -d '{{"identifier":"neo","password":"correct-horse-9"}}' {address}/v1/auth/login
 or as gRPC:

@@ -2,59 +2,34 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
 use clap::Args;
-use pkg_ambient::Ambient;
-use pkg_bus::{RedisBus, Retentions};
-use pkg_log::Log;
-use pkg_log::kafka::KafkaLog;
-use pkg_middleware::{Guard, RevocationWatch};
-use pkg_redis::RedisRevocations;
-use pkg_telemetry::Format;
+use pkg_middleware::AnyChannel;
 
+use crate::examples;
 use crate::games;
-use crate::keys::Verifying;
-use crate::options::{KAFKA_BROKERS, LogOptions, REDIS_URL, ServerOptions, StoreOptions, VerifyingOptions};
-use crate::run;
-use crate::stores::Opened;
+use crate::ground::{Ground, GroundOptions, LeaderboardOptions};
 
 #[derive(Debug, Args)]
 pub struct Options {
     #[command(flatten)]
-    server: ServerOptions,
+    ground: GroundOptions,
 
     #[command(flatten)]
-    stores: StoreOptions,
+    leaderboards: LeaderboardOptions,
 
-    #[command(flatten)]
-    log: LogOptions,
-
-    #[command(flatten)]
-    tokens: VerifyingOptions,
+    /// Serve the page of the example game at /duel/. Its rules come by `muster apply examples/duel/game.toml`.
+    #[arg(long, env = "MUSTER_EXAMPLES", default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    examples: bool,
 }
 
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let telemetry = run::start_telemetry(Format::Json, &options.server.edge.log)?;
-    let ambient = Ambient::system();
-    let mut settings = options.server.settings()?;
-    settings.limits.message_bytes = games::MESSAGE_BYTES;
-    let Verifying { verifier, published } = Verifying::from_options(&options.tokens)?;
-    let opened = Opened::open(&options.stores).await?;
-    // Of all that players do, the end of a session alone waits for Kafka: it may be down now, and later.
-    let log = KafkaLog::connect(options.log.settings()).context(KAFKA_BROKERS)?;
-    let bus = RedisBus::connect(opened.redis.clone(), ambient.clone(), Retentions::default()).await;
-    let bus = Arc::new(bus.context(REDIS_URL)?);
-
-    let revocations = RevocationWatch::new(Arc::new(RedisRevocations::new(opened.redis.clone())), ambient.clone());
-    let guard = Guard { verifier, revocations, jwks: published.to_json() };
-    let game = games::on_stores(&opened, bus.clone(), Arc::new(log.clone()), &ambient);
-
-    let server = run::server(settings, guard, telemetry, ambient).mount(game);
-    let bound = run::bind(server).await?;
-    tracing::info!(address = %bound.address()?, "serving");
-    bound.serve(run::shutdown()).await?;
-    bus.close().await;
-    log.close().await;
-    opened.close().await;
-    Ok(())
+    let ground = Ground::open(&options.ground, games::MESSAGE_BYTES).await?;
+    let (leaderboards, watch) = ground.leaderboards(&options.leaderboards).await?;
+    let Ground { opened, bus, log, ambient, .. } = &ground;
+    // Of all that players do, the end of a session alone waits for Kafka.
+    let log = Arc::new(log.clone());
+    let game = games::on_stores(opened, bus.clone(), log, AnyChannel::new(leaderboards), ambient)
+        .task("replicas of the leaderboard service", |shutdown| watch.run(shutdown));
+    let game = if options.examples { game.pages(examples::pages()) } else { game };
+    ground.serve(game, async {}).await
 }

@@ -10,7 +10,7 @@ use pkg_ambient::Ambient;
 use pkg_bus::{MemoryBus, RedisBus};
 use pkg_db::Database;
 use pkg_log::Log;
-use pkg_middleware::Service;
+use pkg_middleware::{AnyChannel, Service};
 
 use crate::readiness::DatabaseReadiness;
 use crate::stores::Opened;
@@ -19,7 +19,13 @@ use crate::stores::Opened;
 pub const MESSAGE_BYTES: usize = 2 * 1024 * 1024;
 
 /// Games in Postgres; sessions, presence and live events in Redis. The bus has to be the one of this process.
-pub fn on_stores(opened: &Opened, bus: Arc<RedisBus>, log: Arc<dyn Log>, ambient: &Ambient) -> Service {
+pub fn on_stores(
+    opened: &Opened,
+    bus: Arc<RedisBus>,
+    log: Arc<dyn Log>,
+    leaderboards: AnyChannel,
+    ambient: &Ambient,
+) -> Service {
     let Opened { database, redis } = opened;
     game_service::build(Deps {
         games: SqlGames::new(database.clone()),
@@ -30,13 +36,20 @@ pub fn on_stores(opened: &Opened, bus: Arc<RedisBus>, log: Arc<dyn Log>, ambient
         announcements: SqlAnnouncements::new(database.clone()),
         bus,
         log,
+        leaderboards,
         stores: opened.readiness(),
         ambient: ambient.clone(),
     })
 }
 
 /// Games in the database; sessions, presence and live events in memory. The bus has to be the one of this process.
-pub fn embedded(database: &Database, bus: &MemoryBus, log: Arc<dyn Log>, ambient: &Ambient) -> Service {
+pub fn embedded(
+    database: &Database,
+    bus: &MemoryBus,
+    log: Arc<dyn Log>,
+    leaderboards: AnyChannel,
+    ambient: &Ambient,
+) -> Service {
     game_service::build(Deps {
         games: SqlGames::new(database.clone()),
         session_counts: SqlSessionCounts::new(database.clone()),
@@ -46,6 +59,7 @@ pub fn embedded(database: &Database, bus: &MemoryBus, log: Arc<dyn Log>, ambient
         announcements: SqlAnnouncements::new(database.clone()),
         bus: Arc::new(bus.clone()),
         log,
+        leaderboards,
         stores: vec![("sqlite", Arc::new(DatabaseReadiness(database.clone())))],
         ambient: ambient.clone(),
     })

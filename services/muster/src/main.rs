@@ -3,18 +3,23 @@
 mod accounts;
 mod apply;
 mod auth;
+mod boards;
 mod descriptors;
 mod dev;
+mod examples;
 mod game;
 mod games;
+mod ground;
 mod health;
 mod keys;
+mod leaderboard;
 mod log;
 mod matches;
 mod matchmaking;
 mod migrate;
 mod options;
 mod readiness;
+mod rebuild;
 mod run;
 mod stores;
 mod token;
@@ -43,6 +48,10 @@ enum Role {
     Game(Box<game::Options>),
     /// Run the matchmaking service (tickets, matches, ratings) on Postgres, Redis and Kafka, beside the game service.
     Matchmaking(Box<matchmaking::Options>),
+    /// Run the leaderboard service (scores, leaderboards, match history) on Postgres, Redis and Kafka, beside the game service.
+    Leaderboard(Box<leaderboard::Options>),
+    /// Look after leaderboards.
+    Boards(rebuild::Options),
     /// Bring the database schema up or down, or show where it is.
     Migrate(migrate::Options),
     /// Read the durable log.
@@ -63,6 +72,8 @@ fn main() -> ExitCode {
         Role::Auth(options) => run::in_runtime(auth::run(*options)),
         Role::Game(options) => run::in_runtime(game::run(*options)),
         Role::Matchmaking(options) => run::in_runtime(matchmaking::run(*options)),
+        Role::Leaderboard(options) => run::in_runtime(leaderboard::run(*options)),
+        Role::Boards(options) => run::in_runtime(rebuild::run(options)),
         Role::Migrate(options) => run::in_runtime(migrate::run(options)),
         Role::Log(options) => run::in_runtime(log::run(options)),
         Role::Descriptors(options) => descriptors::run(&options),

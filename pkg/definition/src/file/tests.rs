@@ -17,7 +17,7 @@ fn the_example_is_a_game() {
     let file = GameFile::parse(DUEL).unwrap();
     assert_eq!(file.game.key, "duel");
     let definition = Definition::parse(&file.definition).unwrap();
-    assert_eq!((definition.queues.len(), definition.leaderboards.len()), (1, 1));
+    assert_eq!((definition.queues.len(), definition.leaderboards.len()), (2, 1));
 }
 
 #[test]

@@ -8,5 +8,6 @@ mod harness;
 mod input;
 mod layers;
 mod limits;
+mod pages;
 mod probe;
 mod streams;

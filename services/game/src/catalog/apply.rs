@@ -76,6 +76,9 @@ impl Catalog {
         if changes.is_empty() {
             return Ok(Some(Applied { game: old, created: false, changes }));
         }
+        if redefined {
+            self.check_scores(&newest, &apply.draft.rules).await?;
+        }
 
         let definition_revision = old.definition_revision + i64::from(redefined);
         let new = self.next(Game { shown: apply.draft.shown.clone(), definition_revision, ..old });

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::store::{SessionCounts, SqlGames, SqlSessionCounts};
+use crate::testing::Leaderboards;
 
 const AUTHOR: Uuid = Uuid::from_u128(1);
 
@@ -24,7 +25,7 @@ async fn room() -> Room {
     let counts = Arc::new(SqlSessionCounts::new(database.clone()));
     let clock = ManualClock::new();
     let ambient = Ambient::with_clock(clock.clone());
-    let catalog = Catalog::new(games.clone(), ambient.clone());
+    let catalog = Catalog::new(games.clone(), Leaderboards::default().channel(), ambient.clone());
     Room { catalog, games, counts, clock, ambient, _database: database }
 }
 

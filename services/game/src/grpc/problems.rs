@@ -19,8 +19,12 @@ pub(super) fn store(error: &StoreError) -> Problem {
 
 /// Everything that is wrong with a request, place by place.
 pub(super) fn invalid(violations: Vec<Violation>) -> Problem {
-    let untold = violations.len().saturating_sub(VIOLATIONS_TOLD);
     let problem = Problem::new(Code::InvalidArgument, "INVALID_FIELD", "fields of the request are not valid");
+    tell(problem, violations)
+}
+
+fn tell(problem: Problem, violations: Vec<Violation>) -> Problem {
+    let untold = violations.len().saturating_sub(VIOLATIONS_TOLD);
     let told = violations.into_iter().take(VIOLATIONS_TOLD);
     let problem = told.fold(problem, |problem, violation| problem.field(violation.path, violation.problem));
     if untold == 0 { problem } else { problem.metadata("more_violations", untold.to_string()) }
@@ -40,6 +44,10 @@ impl From<CatalogError> for Status {
             }
             CatalogError::Changed => problem(Code::Aborted, "GAME_CHANGED"),
             CatalogError::Archived => problem(Code::FailedPrecondition, "GAME_ARCHIVED"),
+            CatalogError::LeaderboardHasScores(violations) => {
+                tell(problem(Code::FailedPrecondition, "LEADERBOARD_HAS_SCORES"), violations.clone())
+            }
+            CatalogError::ScoresUnknown(_) => Problem::unavailable("SCORES_UNKNOWN", chain(&error)),
             CatalogError::PageForgotten => {
                 Problem::invalid_field("page_token", "is too old: begin with the first page")
             }

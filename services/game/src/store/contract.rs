@@ -157,6 +157,9 @@ async fn revisions_stay_and_are_listed_from_the_newest(store: &dyn GameStore) {
     let summary = store.revisions(game.id, None, 1).await.unwrap().remove(0);
     let expected = RevisionSummary { game: game.id, number: 4, author: Uuid::from_u128(5), created_at: now() };
     assert_eq!(summary, expected);
+    assert_eq!(store.former(game.id, 4, 2).await.unwrap(), [3, 2].map(|number| revision(game.id, number)));
+    assert_eq!(store.former(game.id, 2, 2).await.unwrap(), [revision(game.id, 1)]);
+    assert_eq!(store.former(game.id, 1, 2).await.unwrap(), []);
 }
 
 async fn changes_of_definitions_and_states_are_told_in_their_order(store: &dyn GameStore) {

@@ -200,6 +200,15 @@ impl GameStore for SqlGames {
         row.map(Revision::try_from).transpose()
     }
 
+    async fn former(&self, game: Uuid, before: i64, limit: usize) -> Result<Vec<Revision>, StoreError> {
+        const PAGE: &str = "SELECT game_id, revision, definition, author_id, created_ms FROM definitions \
+             WHERE game_id = $1 AND revision < $2 ORDER BY revision DESC LIMIT $3";
+        let found: Vec<RevisionRow> = on!(self.database, pool => {
+            sqlx::query_as(PAGE).bind(game).bind(before).bind(rows(limit)).fetch_all(pool).await
+        })?;
+        found.into_iter().map(Revision::try_from).collect()
+    }
+
     async fn revisions(
         &self,
         game: Uuid,

@@ -8,6 +8,7 @@
 //!
 //! Scripts compare and move bytes and reckon with nothing but ranks.
 
+mod arounds;
 mod values;
 
 use std::sync::LazyLock;
@@ -29,6 +30,7 @@ use super::boards::{
 };
 use super::{StoreError, boards};
 use crate::board::{BoardId, PeriodId, PlaceKey};
+use arounds::Arounds;
 use values::{Answer, mark, outcomes, value, view};
 
 macro_rules! changing {
@@ -62,13 +64,14 @@ const REMOVE_ATTEMPTS: usize = 16;
 #[derive(Debug, Clone)]
 pub struct RedisBoards {
     redis: Redis,
+    arounds: Arounds,
 }
 
 impl RedisBoards {
-    /// The boards under the prefix of this connection.
+    /// The boards under the prefix of this connection. Must be made on a runtime.
     #[must_use]
     pub fn new(redis: Redis) -> Self {
-        Self { redis }
+        Self { arounds: Arounds::new(&redis), redis }
     }
 
     fn state(&self, board: &BoardId) -> String {
@@ -88,9 +91,7 @@ impl RedisBoards {
     }
 
     async fn read(&self, script: &Script, place: &Place, more: Vec<Value>) -> Result<Read<BoardView>, StoreError> {
-        let period = place.period.to_string();
-        let mut keys = self.keys(&place.board, [period.clone()]);
-        keys.truncate(3);
+        let (keys, period) = keys_to_read(&self.redis, place);
         let arguments: Vec<Value> = [Value::from(period)].into_iter().chain(more).collect();
         match Answer::of(script.run(&self.redis, keys, arguments).await?)? {
             Answer::Code(_) => Ok(Read::Missing),
@@ -129,6 +130,13 @@ impl RedisBoards {
         rebuild.fills += 1;
         Ok(if done == 1 { Filled::Done } else { Filled::Lost })
     }
+}
+
+/// The keys that scripts read a period with, and its name.
+fn keys_to_read(redis: &Redis, place: &Place) -> (Vec<String>, String) {
+    let (tag, period) = (place.board.to_string(), place.period.to_string());
+    let key = |parts: &[&str]| redis.key_in_slot(&tag, parts);
+    (vec![key(&["board", "state"]), key(&["board", &period, "ranks"]), key(&["board", &period, "values"])], period)
 }
 
 /// An attempt to rebuild that was filled so often.
@@ -211,8 +219,7 @@ impl BoardStore for RedisBoards {
     }
 
     async fn around(&self, place: &Place, player: Uuid, count: usize) -> Result<Read<BoardView>, StoreError> {
-        let count = count.clamp(1, ENTRIES_MAX);
-        self.read(&AROUND, place, vec![bytes(player.as_bytes()), Value::from(count.to_string())]).await
+        self.arounds.read(place, player, count.clamp(1, ENTRIES_MAX)).await
     }
 
     async fn of_players(&self, place: &Place, players: &[Uuid]) -> Result<Read<BoardView>, StoreError> {

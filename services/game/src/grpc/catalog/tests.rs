@@ -51,6 +51,7 @@ async fn every_violation_is_told_with_its_place() {
         rating_window: Some(api::RatingWindow {
             distance: Some(api::RelaxingLimit { start: 2.0, growth_per_second: 1.0, ceiling: 1.0 }),
         }),
+        rating: Some(api::RatingRule::default()),
         ..Default::default()
     };
     let bad = api::GameDefinition { queues: vec![queue], ..definition(-1) };

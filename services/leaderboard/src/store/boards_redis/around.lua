@@ -1,6 +1,13 @@
--- ARGV: the player, and how many.
-local value = redis.call('HGET', KEYS[3], ARGV[2])
-if not value then return board_view(0, {}) end
-local rank = redis.call('ZRANK', KEYS[2], string.sub(value, 1, ENTRY) .. ARGV[2])
-local first = math.max(0, math.min(rank - math.floor(ARGV[3] / 2), total - ARGV[3]))
-return board_view(first, redis.call('ZRANGE', KEYS[2], first, first + ARGV[3] - 1))
+-- Several at once. ARGV: of each the player, and how many.
+local views = {}
+for i = 2, #ARGV, 2 do
+    local player, count = ARGV[i], tonumber(ARGV[i + 1])
+    local value, first, members = redis.call('HGET', KEYS[3], player), 0, {}
+    if value then
+        local rank = redis.call('ZRANK', KEYS[2], string.sub(value, 1, ENTRY) .. player)
+        first = math.max(0, math.min(rank - math.floor(count / 2), total - count))
+        members = redis.call('ZRANGE', KEYS[2], first, first + count - 1)
+    end
+    views[#views + 1] = board_view(first, members)
+end
+return views

@@ -7,4 +7,4 @@ for i, value in ipairs(redis.call('HMGET', KEYS[3], unpack(ARGV, 2))) do
         ranks[n] = redis.call('ZRANK', KEYS[2], string.sub(value, 1, ENTRY) .. player)
     end
 end
-return { state[1], state[2], total, ranks, players, values }
+return board_answer(ranks, players, values)
