@@ -11,6 +11,8 @@ use pkg_api::events::v1::event_service_client::EventServiceClient;
 use pkg_api::game::v1::catalog_service_client::CatalogServiceClient;
 use pkg_api::game::v1::entity_service_client::EntityServiceClient;
 use pkg_api::game::v1::session_service_client::SessionServiceClient;
+use pkg_api::leaderboard::v1::history_service_client::HistoryServiceClient;
+use pkg_api::leaderboard::v1::leaderboard_service_client::LeaderboardServiceClient;
 use pkg_api::matchmaking::v1::matchmaking_service_client::MatchmakingServiceClient;
 use pkg_api::player::v1::GetProfileRequest;
 use pkg_api::player::v1::player_service_client::PlayerServiceClient;
@@ -102,6 +104,18 @@ impl Client {
     #[must_use]
     pub fn matchmaking(&self) -> MatchmakingServiceClient<Channel> {
         MatchmakingServiceClient::new(self.channel.clone())
+    }
+
+    /// `muster.leaderboard.v1.LeaderboardService`.
+    #[must_use]
+    pub fn boards(&self) -> LeaderboardServiceClient<Channel> {
+        LeaderboardServiceClient::new(self.channel.clone())
+    }
+
+    /// `muster.leaderboard.v1.HistoryService`.
+    #[must_use]
+    pub fn history(&self) -> HistoryServiceClient<Channel> {
+        HistoryServiceClient::new(self.channel.clone())
     }
 
     /// `muster.presence.v1.PresenceService`.

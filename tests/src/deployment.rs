@@ -1,4 +1,4 @@
-//! Replicas of `muster auth`, `muster game` and `muster matchmaking`, and what they share.
+//! Replicas of the roles of `muster`, and what they share.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 use url::Url;
 
-use crate::muster::{Muster, run_muster};
+use crate::muster::{Muster, free_address, run_muster};
 use crate::process::Process;
 use crate::proxy::Proxy;
 use crate::signer::Signer;
@@ -25,6 +25,9 @@ const POSTGRES_CONNECTIONS: &str = "4";
 /// Deployments of a run share their topics, which are many for a small broker: whoever reads them goes by ids. Where
 /// matches are made they do not, since all who work on the results of matches share them.
 const KAFKA_PREFIX: &str = "system-tests";
+
+/// The schema on a server of the test's own.
+const OWN_SCHEMA: &str = "public";
 
 /// The file with the key that signs tokens of players…
 const KEY: &str = "key.pem";
@@ -51,13 +54,16 @@ pub const UNLIMITED: [&str; 12] = [
 #[derive(Debug)]
 pub struct Deployment {
     folder: TempDir,
-    database: TestDatabase,
+    postgres: Url,
+    /// The schema, unless the server is the test's own.
+    database: Option<TestDatabase>,
     redis: TestRedis,
     redis_url: String,
     kafka_brokers: String,
     kafka: Option<TestKafka>,
     postgres_proxy: Proxy,
     refresh_secret: String,
+    leaderboard: SocketAddr,
 }
 
 impl Deployment {
@@ -85,9 +91,8 @@ impl Deployment {
     #[must_use]
     pub fn ask_postgres(&self, statement: &str) -> Vec<String> {
         let mut command = Command::new("psql");
-        command.args(["--no-psqlrc", "--quiet", "-At", "--dbname", postgres_url().as_str(), "--command", statement]);
-        let schema = self.database.schema().expect("it is on Postgres");
-        command.env("PGOPTIONS", format!("--search_path={schema}"));
+        command.args(["--no-psqlrc", "--quiet", "-At", "--dbname", self.postgres.as_str(), "--command", statement]);
+        command.env("PGOPTIONS", format!("--search_path={}", self.schema()));
         let finished = Process::run(command);
         assert!(finished.status.success(), "{statement}: {}", finished.stderr);
         finished.stdout.lines().map(str::to_owned).collect()
@@ -95,26 +100,48 @@ impl Deployment {
 
     /// As [`Self::new`], with another Kafka broker, which must serve now.
     pub async fn with_kafka(kafka_brokers: String) -> Self {
-        Self::on(test_variable(REDIS_VARIABLE), kafka_brokers, None).await
+        Self::with_servers(test_variable(REDIS_VARIABLE), kafka_brokers).await
+    }
+
+    /// As [`Self::with_kafka`], with another Redis server, too.
+    pub async fn with_servers(redis_url: String, kafka_brokers: String) -> Self {
+        Self::on(redis_url, kafka_brokers, None).await
+    }
+
+    /// Where matches are made, with topics of its own, on other servers of Postgres and Redis. That of Postgres is empty.
+    pub async fn of_matches_with_servers(postgres_url: &str, redis_url: String) -> Self {
+        let postgres = Url::parse(postgres_url).expect("a server has a URL");
+        let kafka = kafka().await;
+        Self::on_servers(postgres, None, redis_url, test_variable(KAFKA_VARIABLE), Some(kafka)).await
     }
 
     async fn on(redis_url: String, kafka_brokers: String, kafka: Option<TestKafka>) -> Self {
+        Self::on_servers(postgres_url(), Some(empty_postgres().await), redis_url, kafka_brokers, kafka).await
+    }
+
+    async fn on_servers(
+        postgres: Url,
+        database: Option<TestDatabase>,
+        redis_url: String,
+        kafka_brokers: String,
+        kafka: Option<TestKafka>,
+    ) -> Self {
         let folder = TempDir::new().expect("there is a place for temporary files");
         for file in [KEY, SERVICE_KEY] {
             let key = SigningKey::generate(Ambient::system().random()).to_pem();
             std::fs::write(folder.path().join(file), key.expose_secret()).expect("the folder is ours");
         }
-        let (database, redis) = (empty_postgres().await, redis().await);
-        let postgres = postgres_url();
         let deployment = Self {
             folder,
+            postgres_proxy: Proxy::to(address(&postgres)),
+            postgres,
             database,
-            redis,
+            redis: redis().await,
             redis_url,
             kafka_brokers,
             kafka,
-            postgres_proxy: Proxy::to(address(&postgres)),
             refresh_secret: random_text::<32>(),
+            leaderboard: free_address(),
         };
         let migrated = run_muster(&["migrate", "up", "--kafka-replication", "1"], &deployment.environment());
         assert!(migrated.status.success(), "{}", migrated.stderr);
@@ -154,13 +181,31 @@ impl Deployment {
     /// Starts a replica of the matchmaking service, beside these of the game service, with flags of its own.
     #[must_use]
     pub fn matchmaking_replica(&self, games: &[SocketAddr], flags: &[&str]) -> Muster {
-        Muster::service("matchmaking", &self.matchmaking_environment(games), flags)
+        Muster::service("matchmaking", &self.caller_environment(games), flags)
     }
 
     /// Starts a replica of the matchmaking service where one has been before.
     #[must_use]
     pub fn matchmaking_replica_at(&self, api: SocketAddr, games: &[SocketAddr], flags: &[&str]) -> Muster {
-        Muster::service_at(api, "matchmaking", &self.matchmaking_environment(games), flags)
+        Muster::service_at(api, "matchmaking", &self.caller_environment(games), flags)
+    }
+
+    /// Starts a replica of the leaderboard service, beside these of the game service, with flags of its own.
+    #[must_use]
+    pub fn leaderboard_replica(&self, games: &[SocketAddr], flags: &[&str]) -> Muster {
+        Muster::service("leaderboard", &self.caller_environment(games), flags)
+    }
+
+    /// Where the replicas of the game service look for the leaderboard service: [`Self::leaderboard_replica_at`] serves it there.
+    #[must_use]
+    pub fn leaderboard_address(&self) -> SocketAddr {
+        self.leaderboard
+    }
+
+    /// Starts a replica of the leaderboard service where one has been before.
+    #[must_use]
+    pub fn leaderboard_replica_at(&self, api: SocketAddr, games: &[SocketAddr], flags: &[&str]) -> Muster {
+        Muster::service_at(api, "leaderboard", &self.caller_environment(games), flags)
     }
 
     /// What signs tokens that the replicas accept.
@@ -187,12 +232,12 @@ impl Deployment {
     /// The variables that every replica is started with. Secrets are better given so.
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, String)> {
-        let mut postgres = postgres_url();
+        let mut postgres = self.postgres.clone();
         let proxied = self.postgres_proxy.address();
         postgres.set_port(Some(proxied.port())).expect("the URL has a host");
         vec![
             ("MUSTER_POSTGRES_URL", postgres.into()),
-            ("MUSTER_POSTGRES_SCHEMA", self.database.schema().expect("it is on Postgres").to_owned()),
+            ("MUSTER_POSTGRES_SCHEMA", self.schema().to_owned()),
             ("MUSTER_POSTGRES_CONNECTIONS", POSTGRES_CONNECTIONS.to_owned()),
             ("MUSTER_REDIS_URL", self.redis_url.clone()),
             ("MUSTER_REDIS_PREFIX", self.redis.prefix().to_owned()),
@@ -206,17 +251,25 @@ impl Deployment {
     /// The variables that every replica of the game service is started with: it has no secret of the auth service.
     #[must_use]
     pub fn game_environment(&self) -> Vec<(&'static str, String)> {
-        let mut environment = self.without_secrets();
-        environment.push(("MUSTER_ACCEPTED_KEYS", format!("{},{}", self.file(KEY), self.file(SERVICE_KEY))));
+        let mut environment = self.called_environment();
+        environment.push(("MUSTER_LEADERBOARD_ADDRESS", format!("http://{}", self.leaderboard)));
         environment
     }
 
-    fn matchmaking_environment(&self, games: &[SocketAddr]) -> Vec<(&'static str, String)> {
+    /// The variables of a role that calls these replicas of the game service.
+    #[must_use]
+    pub fn caller_environment(&self, games: &[SocketAddr]) -> Vec<(&'static str, String)> {
         let games: Vec<_> = games.iter().map(|game| format!("http://{game}")).collect();
-        let mut environment = self.without_secrets();
-        environment.push(("MUSTER_ACCEPTED_KEYS", self.file(KEY)));
-        environment.push(("MUSTER_SERVICE_KEY", self.file(SERVICE_KEY)));
+        let mut environment = self.called_environment();
         environment.push(("MUSTER_GAME_ADDRESS", games.join(",")));
+        environment
+    }
+
+    /// The variables of a role that other services call, and that calls them.
+    fn called_environment(&self) -> Vec<(&'static str, String)> {
+        let mut environment = self.without_secrets();
+        environment.push(("MUSTER_ACCEPTED_KEYS", format!("{},{}", self.file(KEY), self.file(SERVICE_KEY))));
+        environment.push(("MUSTER_SERVICE_KEY", self.file(SERVICE_KEY)));
         environment
     }
 
@@ -225,6 +278,10 @@ impl Deployment {
         let mut environment = self.environment();
         environment.retain(|(name, _)| !["MUSTER_SIGNING_KEY", "MUSTER_REFRESH_SECRETS"].contains(name));
         environment
+    }
+
+    fn schema(&self) -> &str {
+        self.database.as_ref().map_or(OWN_SCHEMA, |database| database.schema().expect("it is on Postgres"))
     }
 
     fn file(&self, name: &str) -> String {

@@ -26,12 +26,16 @@ pub struct Edge {
     pub game: Vec<SocketAddr>,
     /// The replicas of the matchmaking service, in the same way.
     pub matchmaking: Vec<SocketAddr>,
+    /// The replicas of the leaderboard service, in the same way.
+    pub leaderboard: Vec<SocketAddr>,
     /// How many proxies in front of Envoy are trusted.
     pub trusted_hops: u8,
     /// The origins whose pages may call.
     pub origins: Vec<String>,
     /// Whether the API's description of itself is routed.
     pub reflection: bool,
+    /// Whether the page of the example game is routed.
+    pub examples: bool,
     /// How many calls of each kind one address may make at once; as many come back in a minute.
     pub address_burst: u32,
     /// The same for sign-ins.
@@ -48,9 +52,11 @@ impl Edge {
             auth: auth.to_vec(),
             game: Vec::new(),
             matchmaking: Vec::new(),
+            leaderboard: Vec::new(),
             trusted_hops: 0,
             origins: Vec::new(),
             reflection: true,
+            examples: false,
             address_burst: 1_000_000,
             sign_in_burst: 1_000_000,
             publish_burst: 1_000_000,
@@ -70,7 +76,12 @@ impl Edge {
             let endpoint = |replica: &SocketAddr| format!("{{ endpoint: {{ address: {} }} }}", address(*replica));
             format!("[{{ lb_endpoints: [{}] }}]", replicas.iter().map(endpoint).collect::<Vec<_>>().join(", "))
         };
-        let services = [("auth", &self.auth), ("game", &self.game), ("matchmaking", &self.matchmaking)];
+        let services = [
+            ("auth", &self.auth),
+            ("game", &self.game),
+            ("matchmaking", &self.matchmaking),
+            ("leaderboard", &self.leaderboard),
+        ];
         let needed = services.iter().filter(|(_, replicas)| !replicas.is_empty());
         let needed: Vec<_> = needed.map(|(name, _)| format!("{name}: {{ value: 1 }}")).collect();
         let origins: Vec<_> = self.origins.iter().map(|origin| format!("{{ exact: \"{origin}\" }}")).collect();
@@ -87,6 +98,7 @@ impl Edge {
         value("trusted_hops", &self.trusted_hops.to_string());
         value("origins", &format!("[{}]", origins.join(", ")));
         value("reflection", if self.reflection { "100" } else { "0" });
+        value("examples", if self.examples { "100" } else { "0" });
         value("address_limit", &bucket(self.address_burst));
         value("sign_in_limit", &bucket(self.sign_in_burst));
         value("publish_limit", &bucket(self.publish_burst));

@@ -5,6 +5,7 @@
 
 #![expect(clippy::missing_panics_doc, reason = "a harness panics: that is how a test learns what went wrong")]
 
+mod boards;
 mod client;
 mod curl;
 mod deployment;
@@ -14,6 +15,7 @@ mod games;
 mod generated;
 mod matches;
 mod muster;
+mod postgres_server;
 mod process;
 mod proxy;
 mod raw;
@@ -22,6 +24,7 @@ mod signer;
 mod text;
 mod wait;
 
+pub use boards::{board, game_with_boards, new_score};
 pub use client::{Client, bearer, refusal, with_forwarded_for};
 pub use curl::{Answer, Curl};
 pub use deployment::{Deployment, UNLIMITED};
@@ -31,6 +34,7 @@ pub use games::game_event;
 pub use generated::{generate_javascript, node_client};
 pub use matches::{duel, game_of, players_of};
 pub use muster::{Muster, free_address, run_muster};
+pub use postgres_server::PostgresServer;
 pub use process::{Finished, Process};
 pub use proxy::Proxy;
 pub use raw::{Outcome, body, call_grpc, call_grpc_within, call_http, frame};

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -33,8 +34,10 @@ impl RedisServer {
         format!("redis://{}/0", self.address)
     }
 
-    /// Waits until all that was acknowledged is with the system, which keeps it over a SIGKILL.
+    /// Takes no more writes for a minute, and waits until all that was acknowledged is with the system, which keeps it over a
+    /// SIGKILL: while the disk is slow, Redis acknowledges what it has not handed on yet.
     pub fn wait_until_written(&self) {
+        ask(self.address, b"CLIENT PAUSE 60000 WRITE\r\n").expect("Redis answers");
         eventually_blocking("nothing waits to be written", || {
             ask(self.address, b"INFO persistence\r\n").ok()?.contains("aof_buffer_length:0\r\n").then_some(())
         });
@@ -50,9 +53,44 @@ impl RedisServer {
         self.process.kill();
     }
 
+    /// Stops for a moment, and copies all that it has.
+    pub fn copy(&mut self) -> Copied {
+        self.wait_until_written();
+        self.kill();
+        let copy = TempDir::new().expect("there is a place for temporary files");
+        copy_folder(self.folder.path(), copy.path());
+        self.restart();
+        Copied(copy)
+    }
+
+    /// Stops for a moment, and comes back as it was when it was copied.
+    pub fn set_back(&mut self, copied: &Copied) {
+        self.kill();
+        std::fs::remove_dir_all(self.folder.path()).expect("the folder is ours");
+        copy_folder(copied.0.path(), self.folder.path());
+        self.restart();
+    }
+
     /// Starts the killed server again, with its data.
     pub fn restart(&mut self) {
         self.process = serve(&self.folder, self.address);
+    }
+}
+
+/// All that a server had at a moment.
+#[derive(Debug)]
+pub struct Copied(TempDir);
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("the folder is ours");
+    for entry in std::fs::read_dir(from).expect("the folder is ours") {
+        let entry = entry.expect("the folder is ours");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("the folder is ours");
+        }
     }
 }
 

@@ -36,12 +36,22 @@ impl Signer {
         self.sign_in_at(Duration::ZERO, role)
     }
 
+    /// The same one with another token, which has just begun.
+    #[must_use]
+    pub fn sign_in_again(&self, who: &SignedIn, role: Role) -> SignedIn {
+        let subject = who.id.parse().expect("an id is a UUID");
+        self.sign(subject, Duration::ZERO, role)
+    }
+
     /// Somebody new, with a token that began so long ago.
     #[must_use]
     pub fn sign_in_at(&self, ago: Duration, role: Role) -> SignedIn {
+        self.sign(Ambient::system().id(), ago, role)
+    }
+
+    fn sign(&self, subject: Uuid, ago: Duration, role: Role) -> SignedIn {
         let ambient = Ambient::system();
         let issued_at = ambient.now() - ago;
-        let subject: Uuid = ambient.id();
         let claims = Claims {
             subject,
             session: ambient.id(),

@@ -58,6 +58,8 @@ mod real_metrics {
         edge.game = vec![game.api()];
         let matchmaking = deployment.matchmaking_replica(&edge.game, &["--trusted-hops", "1"]);
         edge.matchmaking = vec![matchmaking.api()];
+        let leaderboard = deployment.leaderboard_replica(&edge.game, &["--trusted-hops", "1"]);
+        edge.leaderboard = vec![leaderboard.api()];
         let envoy = Envoy::start(&edge);
         system_tests::Client::of(envoy.address()).register().await;
         let scraped = system_tests::eventually("the registration is in the log", async || {
@@ -67,6 +69,7 @@ mod real_metrics {
         .await
             + &Curl::to(game.admin()).text("/metrics")
             + &Curl::to(matchmaking.admin()).text("/metrics")
+            + &Curl::to(leaderboard.admin()).text("/metrics")
             + &Curl::to(envoy.admin()).text("/stats/prometheus");
         for alert in alerts() {
             for name in alert.metrics.iter().filter(|name| !ABSENT_AT_FIRST.contains(&name.as_str())) {

@@ -12,11 +12,13 @@ use system_tests::{Finished, random_text, run_muster};
 use tempfile::TempDir;
 
 /// The commands, and those of their flags that say what to do this once and so have no variable.
-const COMMANDS: [(&[&str], &[&str]); 12] = [
+const COMMANDS: [(&[&str], &[&str]); 14] = [
     (&["dev"], &[]),
     (&["auth"], &[]),
     (&["game"], &[]),
     (&["matchmaking"], &[]),
+    (&["leaderboard"], &[]),
+    (&["boards", "rebuild"], &["--game", "--board", "--period"]),
     (&["migrate", "up"], &["--to"]),
     (&["migrate", "down"], &["--to"]),
     (&["migrate", "status"], &[]),
@@ -26,6 +28,9 @@ const COMMANDS: [(&[&str], &[&str]); 12] = [
     (&["apply"], &["--dry-run"]),
     (&["token"], &["--role", "--lifetime"]),
 ];
+
+/// The roles that call other services and are called by them.
+const CALLED: [&str; 3] = ["game", "matchmaking", "leaderboard"];
 
 #[test]
 fn every_flag_is_described_with_its_variable() {
@@ -112,11 +117,11 @@ fn bad_keys_and_secrets_are_refused_with_their_name() {
         wrong.extend(not_refused(&refused, &[name, &flag_of(name)], &format!("{name}={value}")));
     }
     for value in [given.write("none.pem", "not a key"), given.folder.path().join("missing.pem").display().to_string()] {
-        let refused = run_muster(&["game"], &given.but("MUSTER_ACCEPTED_KEYS", &value));
-        wrong.extend(not_refused(&refused, &["MUSTER_ACCEPTED_KEYS"], &value));
-        for name in ["MUSTER_ACCEPTED_KEYS", "MUSTER_SERVICE_KEY"] {
-            let refused = run_muster(&["matchmaking"], &given.but(name, &value));
-            wrong.extend(not_refused(&refused, &[name], &value));
+        for role in CALLED {
+            for name in ["MUSTER_ACCEPTED_KEYS", "MUSTER_SERVICE_KEY"] {
+                let refused = run_muster(&[role], &given.but(name, &value));
+                wrong.extend(not_refused(&refused, &[name], &value));
+            }
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -134,20 +139,30 @@ fn production_refuses_what_is_not_safe_and_says_what_to_set() {
     ] {
         assert_refused(&run_muster(&["auth"], &given.without(missing)), &flag_of(missing), missing);
     }
-    for missing in ["MUSTER_ACCEPTED_KEYS", "MUSTER_POSTGRES_URL", "MUSTER_REDIS_URL", "MUSTER_KAFKA_BROKERS"] {
-        for role in ["game", "matchmaking"] {
+    for missing in [
+        "MUSTER_ACCEPTED_KEYS",
+        "MUSTER_SERVICE_KEY",
+        "MUSTER_POSTGRES_URL",
+        "MUSTER_REDIS_URL",
+        "MUSTER_KAFKA_BROKERS",
+    ] {
+        for role in CALLED {
             assert_refused(&run_muster(&[role], &given.without(missing)), &flag_of(missing), missing);
         }
     }
-    for missing in ["MUSTER_SERVICE_KEY", "MUSTER_GAME_ADDRESS"] {
-        assert_refused(&run_muster(&["matchmaking"], &given.without(missing)), &flag_of(missing), missing);
+    for (role, missing) in [
+        ("game", "MUSTER_LEADERBOARD_ADDRESS"),
+        ("matchmaking", "MUSTER_GAME_ADDRESS"),
+        ("leaderboard", "MUSTER_GAME_ADDRESS"),
+    ] {
+        assert_refused(&run_muster(&[role], &given.without(missing)), &flag_of(missing), missing);
     }
     for (flags, name, allowance) in [
         (["--reflection", "true"], "MUSTER_REFLECTION", "MUSTER_ALLOW_IN_PRODUCTION=reflection"),
         (["--cors-origins", "*"], "MUSTER_CORS_ORIGINS", "MUSTER_ALLOW_IN_PRODUCTION=cors-any"),
         (["--cors-origins", "https://a.example.com,*"], "MUSTER_CORS_ORIGINS", "MUSTER_ALLOW_IN_PRODUCTION=cors-any"),
     ] {
-        for role in ["auth", "game", "matchmaking"] {
+        for role in ["auth"].into_iter().chain(CALLED) {
             let refused = run_muster(&[&[role], &flags[..]].concat(), &given.environment());
             assert_refused(&refused, name, name);
             assert_refused(&refused, allowance, name);
@@ -179,6 +194,7 @@ fn a_start_that_fails_shows_no_secret() {
             &["auth", "--log", "trace"],
             &["game", "--log", "trace"],
             &["matchmaking", "--log", "trace"],
+            &["leaderboard", "--log", "trace"],
             &["migrate", "up"],
         ] {
             let finished = run_muster(flags, &given.but(name, &value));
@@ -236,6 +252,7 @@ impl Given {
             ("MUSTER_ACCEPTED_KEYS", self.folder.path().join("key.pem").display().to_string()),
             ("MUSTER_SERVICE_KEY", self.folder.path().join("key.pem").display().to_string()),
             ("MUSTER_GAME_ADDRESS", "http://127.0.0.1:1".to_owned()),
+            ("MUSTER_LEADERBOARD_ADDRESS", "http://127.0.0.1:1".to_owned()),
         ]
     }
 

@@ -97,7 +97,8 @@ impl Workspace {
         self.within("services")
     }
 
-    /// The sources of services that name a technology and are not allowed to; paths below `src` are asked about.
+    /// The sources of services that name a technology and are not allowed to; paths below `src` are asked about. Tests may look
+    /// behind ports, and stand in for other services.
     fn mentions(&self, technology: &str, allowed: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
         let mut found = Vec::new();
         for service in self.services() {
@@ -105,7 +106,7 @@ impl Workspace {
             for file in rust_files(&sources) {
                 let below = file.strip_prefix(&sources).expect("it was found there");
                 let content = fs::read_to_string(&file).expect("sources are readable");
-                if !allowed(below) && mentions(&content, technology) {
+                if !allowed(below) && !is_test(below) && mentions(&content, technology) {
                     found.push(file);
                 }
             }
@@ -134,6 +135,12 @@ impl Package {
 
 fn text(value: &Value) -> &str {
     value.as_str().expect("it is a string")
+}
+
+fn is_test(below: &Path) -> bool {
+    below
+        .components()
+        .any(|part| ["tests", "testing", "tests.rs", "testing.rs"].iter().any(|name| part.as_os_str() == *name))
 }
 
 /// Whether code names a crate or one of its family (`tonic`, `tonic_types`); comments may.

@@ -97,7 +97,7 @@ fn any_caller() -> impl Strategy<Value = Caller> {
 
 /// Where the API is served, and what signs tokens there.
 struct Place {
-    /// In this order: accounts, games, matches; or one that does all.
+    /// In this order: accounts, games, matches, boards; or one that does all.
     servers: Vec<Muster>,
     signer: Signer,
     /// Ends after the servers.
@@ -118,7 +118,8 @@ impl Place {
         let deployment = Runtime::new().unwrap().block_on(Deployment::of_matches());
         let (accounts, games) = (deployment.unlimited_replica(&DESCRIBED), deployment.game_replica(&DESCRIBED));
         let matches = deployment.matchmaking_replica(&[games.api()], &DESCRIBED);
-        let servers = vec![accounts, games, matches];
+        let boards = deployment.leaderboard_replica(&[games.api()], &DESCRIBED);
+        let servers = vec![accounts, games, matches, boards];
         Self { servers, signer: deployment.signer(), _stores: Box::new(deployment) }
     }
 }

@@ -82,6 +82,7 @@ async fn what_is_internal_or_not_there_is_not_routed() {
     for path in [
         "/muster.presence.v1.PresenceInternalService/ReportQueued",
         "/muster.game.v1.SessionInternalService/CreateSession",
+        "/muster.leaderboard.v1.BoardInternalService/BatchCheckScores",
         "/muster.nothing.v1.NothingService/Nothing",
         "/nothing",
     ] {

@@ -1,10 +1,13 @@
 //! Reads what clients saw, and what the log and the database say, and finds what does not go together.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Range;
 
 use pkg_api::matchmaking::v1::{Match, Ticket, TicketStatus};
 use serde_json::Value;
 use system_tests::{Deployment, players_of, run_muster};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// A ticket that was acknowledged, as its player saw it.
 #[derive(Debug, Clone)]
@@ -22,19 +25,30 @@ struct Logged {
     session: String,
     /// Players and their tickets.
     players: HashMap<String, String>,
-    made: Place,
+    made: Millis,
 }
 
-/// Partition and offset.
-type Place = (i64, i64);
+/// A time, in milliseconds since 1970: all processes have the same clock.
+type Millis = i128;
 
 /// The log of matches.
 #[derive(Debug, Default)]
 pub struct LogOfMatches {
     matches: HashMap<String, Logged>,
-    /// When a session ended, or one of its seats was given up.
-    ends: HashMap<String, Place>,
-    left: HashMap<(String, String), Place>,
+    /// From when to when sessions were there, and when one of their seats was given up.
+    sessions: HashMap<String, Range<Millis>>,
+    left: HashMap<(String, String), Millis>,
+}
+
+/// When the store of sessions was emptied.
+#[derive(Debug, Default)]
+pub struct Wipes(Vec<Millis>);
+
+impl Wipes {
+    /// It was emptied now.
+    pub fn note(&mut self, now: OffsetDateTime) {
+        self.0.push(millis(now));
+    }
 }
 
 impl LogOfMatches {
@@ -50,18 +64,19 @@ impl LogOfMatches {
     }
 
     fn take(&mut self, line: &Value) {
-        let place = (line["partition"].as_i64().unwrap(), line["offset"].as_i64().unwrap());
         let record = &line["record"];
         if let Some(made) = record.get("match_made") {
             let players = made["teams"].as_array().unwrap().iter().flat_map(|team| team["players"].as_array().unwrap());
             let players = players.map(|player| (text(player, "player_id"), text(player, "ticket_id"))).collect();
-            let logged = Logged { session: text(made, "session_id"), players, made: place };
+            let logged = Logged { session: text(made, "session_id"), players, made: moment(made, "create_time") };
             // The first of several records counts.
             self.matches.entry(text(made, "match_id")).or_insert(logged);
         } else if let Some(ended) = record.get("session_ended") {
-            self.ends.entry(text(ended, "session_id")).or_insert(place);
+            let lasted = moment(ended, "create_time")..moment(ended, "end_time");
+            self.sessions.entry(text(ended, "session_id")).or_insert(lasted);
         } else if let Some(left) = record.get("seat_left") {
-            self.left.entry((text(left, "session_id"), text(left, "player_id"))).or_insert(place);
+            let player = (text(left, "session_id"), text(left, "player_id"));
+            self.left.entry(player).or_insert(moment(left, "time"));
         }
     }
 
@@ -69,31 +84,29 @@ impl LogOfMatches {
         self.matches.len()
     }
 
-    /// Where a player was free again after a match.
-    fn free(&self, found: &Logged, player: &str) -> Option<Place> {
-        let ended = self.ends.get(&found.session);
-        let left = self.left.get(&(found.session.clone(), player.to_owned()));
-        ended.into_iter().chain(left).min().copied()
+    /// From when to when a player was in the session of a match. One whose end is in no record was lost with its store.
+    fn played(&self, found: &Logged, player: &str, wipes: &Wipes) -> Range<Millis> {
+        let lasted = self.sessions.get(&found.session);
+        let begin = lasted.map_or(found.made, |lasted| lasted.start);
+        let left = self.left.get(&(found.session.clone(), player.to_owned())).copied();
+        let lost = || wipes.0.iter().copied().find(|wipe| *wipe >= begin);
+        let end = lasted.map(|lasted| lasted.end).into_iter().chain(left).min().or_else(lost);
+        begin..end.unwrap_or_else(|| panic!("a session without an end: {found:?}"))
     }
 
-    /// Nobody is in two sessions at once: of two matches of a player one was over before the other was made.
-    pub fn assert_nobody_is_in_two(&self) {
-        let mut of_players: HashMap<&str, Vec<&Logged>> = HashMap::new();
+    /// Nobody is in two sessions at once, whichever partitions tell of them.
+    pub fn assert_nobody_is_in_two(&self, wipes: &Wipes) {
+        let mut of_players: HashMap<&str, Vec<(Range<Millis>, &Logged)>> = HashMap::new();
         for found in self.matches.values() {
             for player in found.players.keys() {
-                of_players.entry(player).or_default().push(found);
+                of_players.entry(player).or_default().push((self.played(found, player, wipes), found));
             }
         }
-        for (player, matches) in of_players {
-            for (at, one) in matches.iter().enumerate() {
-                for other in &matches[at + 1..] {
-                    // Of another queue, it is in another partition: nothing is known of the order.
-                    if one.made.0 != other.made.0 {
-                        continue;
-                    }
-                    let before = |a: &Logged, b: &Logged| self.free(a, player).is_some_and(|free| free < b.made);
-                    assert!(before(one, other) || before(other, one), "{player} is in two: {one:?} {other:?}");
-                }
+        for (player, mut played) in of_players {
+            played.sort_by_key(|(lasted, _)| (lasted.start, lasted.end));
+            for pair in played.windows(2) {
+                let [(one, first), (other, second)] = pair else { unreachable!("they are pairs") };
+                assert!(one.end <= other.start, "{player} is in two: {first:?} {one:?} {second:?} {other:?}");
             }
         }
     }
@@ -152,4 +165,67 @@ pub fn undispatched(deployment: &Deployment) -> usize {
 
 fn text(value: &Value, name: &str) -> String {
     value[name].as_str().unwrap_or_else(|| panic!("{name} is not in {value}")).to_owned()
+}
+
+fn moment(value: &Value, name: &str) -> Millis {
+    millis(OffsetDateTime::parse(&text(value, name), &Rfc3339).unwrap())
+}
+
+fn millis(time: OffsetDateTime) -> Millis {
+    time.unix_timestamp_nanos() / 1_000_000
+}
+
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const PLAYER: &str = "somebody";
+
+    /// A match that is made in one partition and lasts from one second to another.
+    fn add(log: &mut LogOfMatches, partition: i64, name: &str, lasts: Range<u8>, ends: bool) {
+        let at = |second: u8| format!("2026-01-01T00:00:{second:02}.5Z");
+        let players = json!([{ "player_id": PLAYER, "ticket_id": format!("ticket of {name}") }]);
+        let made = json!({ "match_id": name, "session_id": name, "create_time": at(lasts.start),
+            "teams": [{ "players": players }] });
+        log.take(&json!({ "partition": partition, "offset": 0, "record": { "match_made": made } }));
+        if ends {
+            let ended = json!({ "session_id": name, "create_time": at(lasts.start), "end_time": at(lasts.end) });
+            log.take(&json!({ "partition": partition, "offset": 1, "record": { "session_ended": ended } }));
+        }
+    }
+
+    fn is_found(log: &LogOfMatches, wipes: &Wipes) -> bool {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| log.assert_nobody_is_in_two(wipes))).is_err()
+    }
+
+    #[test]
+    fn who_is_in_two_sessions_is_found_whichever_partitions_they_are_in() {
+        for partition in [1, 2] {
+            let mut log = LogOfMatches::default();
+            add(&mut log, 1, "first", 10..20, true);
+            add(&mut log, partition, "second", 20..30, true);
+            assert!(!is_found(&log, &Wipes::default()), "one after the other");
+            add(&mut log, partition, "third", 19..20, true);
+            assert!(is_found(&log, &Wipes::default()));
+        }
+        let mut log = LogOfMatches::default();
+        add(&mut log, 1, "around", 10..40, true);
+        add(&mut log, 2, "within", 20..30, true);
+        assert!(is_found(&log, &Wipes::default()));
+    }
+
+    #[test]
+    fn a_seat_that_was_given_up_and_a_session_that_was_lost_hold_nobody() {
+        let mut log = LogOfMatches::default();
+        add(&mut log, 1, "first", 10..40, true);
+        add(&mut log, 2, "second", 20..30, false);
+        let mut wipes = Wipes::default();
+        wipes.note(OffsetDateTime::parse("2026-01-01T00:00:25Z", &Rfc3339).unwrap());
+        assert!(is_found(&log, &wipes));
+        let left = json!({ "session_id": "first", "player_id": PLAYER, "time": "2026-01-01T00:00:15Z" });
+        log.take(&json!({ "partition": 1, "offset": 2, "record": { "seat_left": left } }));
+        assert!(!is_found(&log, &wipes));
+        assert!(is_found(&log, &Wipes::default()), "a session without an end");
+    }
 }

@@ -1,11 +1,17 @@
 //! Redis forgets everything: who waited is told so by name, and may wait again.
 
+use std::time::Duration;
+
+use pkg_ambient::Ambient;
 use pkg_api::game::v1::queue_definition::Format;
 use pkg_api::game::v1::{FreeForAllFormat, QueueDefinition};
 use pkg_api::matchmaking::v1::{TicketEndReason, TicketStatus};
 use system_tests::{Deployment, RedisServer, duel, eventually, game_of, refusal};
+use tokio::time::sleep;
 use tonic::Code;
 
+use crate::checker::Wipes;
+use crate::storm::Storm;
 use crate::system::System;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,4 +64,26 @@ async fn tickets_that_were_lost_end_by_name_and_nobody_is_locked_out() {
     }
     let late = system.player();
     assert_eq!(client.queue_up(&late, &game, "crowd").await.unwrap().status(), TicketStatus::Queued);
+}
+
+/// Claims and sessions are under way each time: what is recorded goes on from the database, and nobody is held by a session
+/// that is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn matches_under_way_are_finished_or_come_to_nothing() {
+    const TIMES: usize = 3;
+    const BETWEEN: Duration = Duration::from_secs(3);
+    let redis = RedisServer::start();
+    let mut system = System::on(Deployment::of_matches_with_redis(redis.url()).await);
+    let storm = Storm { players: 60, tickets: 200, may_be_lost: true };
+    let faults = async |_: &mut System| {
+        let mut wipes = Wipes::default();
+        for _ in 0..TIMES {
+            sleep(BETWEEN).await;
+            redis.empty();
+            wipes.note(Ambient::system().now());
+        }
+        wipes
+    };
+    let outcome = storm.play(&mut system, faults).await;
+    assert!(outcome.matched > 0 && outcome.lost > 0, "{outcome:?}");
 }

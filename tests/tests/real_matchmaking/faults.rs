@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use system_tests::RedisServer;
+use system_tests::{PostgresServer, RedisServer};
 use tokio::time::sleep;
 
 use crate::system::System;
@@ -34,7 +34,7 @@ pub fn is_long() -> bool {
 }
 
 /// Everything that may go wrong, one after the other; at the end all runs.
-pub async fn rage(system: &mut System, redis: &mut RedisServer, measure: Measure) {
+pub async fn rage(system: &mut System, postgres: &mut PostgresServer, redis: &mut RedisServer, measure: Measure) {
     // Who works on the queues is stopped for longer than its leases hold, and wakes as if nothing had happened.
     stop(system, 0, measure.stop).await;
     for turn in 0..measure.kills {
@@ -54,6 +54,11 @@ pub async fn rage(system: &mut System, redis: &mut RedisServer, measure: Measure
     system.deployment.postgres_proxy().cut();
     sleep(CUT).await;
     system.deployment.postgres_proxy().restore();
+    sleep(PAUSE).await;
+    postgres.stop_at_once();
+    sleep(PAUSE).await;
+    postgres.restart();
+    sleep(PAUSE).await;
     stop(system, 1, measure.stop).await;
 }
 

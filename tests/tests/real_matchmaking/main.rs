@@ -10,4 +10,5 @@ mod emptied;
 mod faults;
 mod playing;
 mod spreading;
+mod storm;
 mod system;
