@@ -31,7 +31,7 @@ use uuid::Uuid;
 
 use self::codec::{Told, told};
 use self::heard::{Heard, Outcome};
-use self::wire::{Opening, Wire};
+pub use self::wire::{Opening, Wire};
 use crate::load::Window;
 
 /// How many connections, streams and sessions are opened at once.
@@ -89,20 +89,22 @@ impl Deployment {
         Ok(Self { addresses, issuer: Arc::new(issuer), ambient: Ambient::system() })
     }
 
-    async fn connect(&self, number: usize) -> anyhow::Result<Channel> {
+    /// A connection to one of the addresses, in turn.
+    pub async fn connect(&self, number: usize) -> anyhow::Result<Channel> {
         let address = self.addresses[number % self.addresses.len()];
         Ok(Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true).connect().await?)
     }
 
     /// A request of somebody.
-    fn request<M>(&self, user: Uuid, role: Role, message: M) -> anyhow::Result<Request<M>> {
+    pub fn request<M>(&self, user: Uuid, role: Role, message: M) -> anyhow::Result<Request<M>> {
         let token = self.token(user, role);
         let mut request = Request::new(message);
         request.metadata_mut().insert("authorization", format!("Bearer {token}").parse()?);
         Ok(request)
     }
 
-    fn token(&self, user: Uuid, role: Role) -> String {
+    /// An access token of somebody.
+    pub fn token(&self, user: Uuid, role: Role) -> String {
         let now = self.ambient.now();
         self.issuer.issue(&Claims {
             subject: user,
@@ -188,6 +190,7 @@ impl Deployment {
             token: &self.token(player, Role::Player),
             message: &SubscribeRequest { subscriptions },
             goes_on: false,
+            ends: false,
         };
         wire.open(opening, move |message| hears(told(message))).await?;
         Ok(())
@@ -201,6 +204,7 @@ impl Deployment {
             token: &self.token(player, Role::Player),
             message: &ConnectEventsRequest { message: Some(subscribe) },
             goes_on: true,
+            ends: false,
         };
         let (tell, hears) = mpsc::unbounded_channel();
         let stream = wire

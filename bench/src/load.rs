@@ -89,11 +89,12 @@ pub async fn closed_loop<C: Caller>(callers: Vec<C>, window: Window) -> anyhow::
     total(tasks).await
 }
 
-/// As many calls a second as said, whether the ones before were answered or not. Counts those that began in the window.
+/// As many calls a second as said, whether the ones before were answered or not, until nobody is left to call. Counts those
+/// that began in the window.
 pub async fn open_loop<C: Caller>(
     per_second: NonZeroU32,
     window: Window,
-    mut next: impl FnMut() -> C,
+    mut next: impl FnMut() -> Option<C>,
 ) -> anyhow::Result<Tally> {
     let mut calls = JoinSet::new();
     let mut clock = interval_at(Instant::now(), Duration::from_secs(1) / per_second.get());
@@ -104,7 +105,7 @@ pub async fn open_loop<C: Caller>(
         if began >= window.end {
             break;
         }
-        let mut caller = next();
+        let Some(mut caller) = next() else { break };
         calls.spawn(async move {
             let outcome = caller.call().await;
             (began, began.elapsed(), outcome)

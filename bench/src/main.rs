@@ -7,8 +7,10 @@
 mod client;
 mod crowd;
 mod echo;
+mod edge;
 mod http1;
 mod load;
+mod lobby;
 mod muster;
 mod process;
 mod report;
@@ -28,7 +30,9 @@ use crate::load::Load;
 use crate::muster::Executable;
 use crate::report::Report;
 use crate::scenario::events::Where;
-use crate::scenario::{Accounts, dev, envoy, events, flood, guest, log, matcher, password, refresh};
+use crate::scenario::{
+    Accounts, dev, envoy, events, flood, guest, launch, log, matcher, password, refresh, scores, tickets,
+};
 use crate::stores::StoreOptions;
 
 /// Measures Muster. Ends with failure if a call failed that may not fail, not if a target of speed was missed.
@@ -53,6 +57,9 @@ enum Command {
     Flood(OnStores),
     /// What Envoy costs: a cheap call with and without it.
     Envoy(OnStores),
+    /// The day of a launch, through Envoy: 10,000 scores, a ramp to 5,000 players who look for a match, 1,000 live streams. Ends
+    /// with failure if a call fails.
+    Launch(OnLaunch),
     /// Appends to the durable log, one after the other and many at once.
     Log(OnStores),
     /// The start and the idle memory of `muster dev`. Needs no stores.
@@ -62,6 +69,34 @@ enum Command {
         /// Write the figures to this file as well, as JSON.
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
+    },
+    /// Players who wait for a match on muster dev. Needs no stores.
+    Tickets(OnTickets),
+    /// Players who wait for a match on the services of production, with replicas of the matchmaking service.
+    TicketsOnReplicas {
+        /// How many replicas. The players are spread over all of them.
+        #[arg(long, value_name = "COUNT", default_value = "1")]
+        replicas: NonZeroUsize,
+
+        #[command(flatten)]
+        stores: StoreOptions,
+
+        #[command(flatten)]
+        tickets: OnTickets,
+    },
+    /// Scores and leaderboards on muster dev. Needs no stores.
+    Scores(OnScores),
+    /// Scores and leaderboards on the services of production, with replicas of the leaderboard service.
+    ScoresOnReplicas {
+        /// How many replicas. Calls are spread over all of them.
+        #[arg(long, value_name = "COUNT", default_value = "1")]
+        replicas: NonZeroUsize,
+
+        #[command(flatten)]
+        stores: StoreOptions,
+
+        #[command(flatten)]
+        scores: OnScores,
     },
     /// Live events on muster dev. Needs no stores.
     Events(OnEvents),
@@ -106,6 +141,20 @@ struct OnStores {
     output: Output,
 }
 
+/// What is launched.
+#[derive(Debug, Args)]
+struct OnLaunch {
+    #[command(flatten)]
+    stores: StoreOptions,
+
+    /// The Envoy to go through.
+    #[arg(long, value_name = "FILE", env = "MUSTER_TEST_ENVOY")]
+    envoy: PathBuf,
+
+    #[command(flatten)]
+    output: Output,
+}
+
 /// What is measured of live events.
 #[derive(Debug, Args)]
 struct OnEvents {
@@ -114,6 +163,26 @@ struct OnEvents {
 
     #[command(flatten)]
     load: Load,
+
+    #[command(flatten)]
+    output: Output,
+}
+
+/// What is measured of tickets.
+#[derive(Debug, Args)]
+struct OnTickets {
+    #[command(flatten)]
+    which: tickets::Which,
+
+    #[command(flatten)]
+    output: Output,
+}
+
+/// What is measured of scores.
+#[derive(Debug, Args)]
+struct OnScores {
+    #[command(flatten)]
+    which: scores::Which,
 
     #[command(flatten)]
     output: Output,
@@ -144,6 +213,14 @@ async fn main() -> anyhow::Result<ExitCode> {
             matcher::run(&mut report)?;
             finish(&report, &Output { muster: None, json })
         }
+        Command::Tickets(options) => on_tickets(Where::Dev, &options).await,
+        Command::TicketsOnReplicas { replicas, stores, tickets } => {
+            on_tickets(Where::Replicas(replicas, &stores), &tickets).await
+        }
+        Command::Scores(options) => on_scores(Where::Dev, &options).await,
+        Command::ScoresOnReplicas { replicas, stores, scores } => {
+            on_scores(Where::Replicas(replicas, &stores), &scores).await
+        }
         Command::Events(options) => on_events(Where::Dev, &options).await,
         Command::EventsOnReplicas { replicas, stores, events } => {
             on_events(Where::Replicas(replicas, &stores), &events).await
@@ -159,6 +236,12 @@ async fn main() -> anyhow::Result<ExitCode> {
         Command::Refresh(options) => on_stores(&options, &[Part::Refresh]).await,
         Command::Password(options) => on_stores(&options, &[Part::Password]).await,
         Command::Envoy(options) => on_stores(&options, &[Part::Envoy]).await,
+        Command::Launch(options) => {
+            let mut report = Report::begin(None);
+            let executable = Executable::find(options.output.muster.as_deref())?;
+            launch::run(&executable, &options.stores, &options.envoy, &mut report).await?;
+            finish(&report, &options.output)
+        }
         Command::Log(options) => on_stores(&options, &[Part::Log]).await,
         Command::Flood(options) => on_stores(&options, &[Part::Flood]).await,
     }
@@ -179,6 +262,20 @@ async fn on_events(place: Where<'_>, options: &OnEvents) -> anyhow::Result<ExitC
     let mut report = Report::begin(Some(options.load));
     let executable = Executable::find(options.output.muster.as_deref())?;
     events::run(&executable, place, &options.which, options.load, &mut report).await?;
+    finish(&report, &options.output)
+}
+
+async fn on_tickets(place: Where<'_>, options: &OnTickets) -> anyhow::Result<ExitCode> {
+    let mut report = Report::begin(None);
+    let executable = Executable::find(options.output.muster.as_deref())?;
+    tickets::run(&executable, place, &options.which, &mut report).await?;
+    finish(&report, &options.output)
+}
+
+async fn on_scores(place: Where<'_>, options: &OnScores) -> anyhow::Result<ExitCode> {
+    let mut report = Report::begin(None);
+    let executable = Executable::find(options.output.muster.as_deref())?;
+    scores::run(&executable, place, &options.which, &mut report).await?;
     finish(&report, &options.output)
 }
 

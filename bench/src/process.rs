@@ -59,16 +59,24 @@ impl Parties {
     /// What they spend in a window.
     pub async fn spend(&self, window: Window) -> anyhow::Result<Spent> {
         sleep_until(window.begin).await;
-        let (before, began) = (Reading::take()?, Instant::now());
-        sleep_until(window.end).await;
-        let (after, took) = (Reading::take()?, began.elapsed());
+        let ((), _, spent) = self.spend_on(sleep_until(window.end)).await?;
+        Ok(spent)
+    }
 
+    /// What comes of something, when it was done, and what they spend meanwhile.
+    pub async fn spend_on<T>(&self, work: impl Future<Output = T>) -> anyhow::Result<(T, Window, Spent)> {
+        let before = Reading::take()?;
+        let begin = Instant::now();
+        let outcome = work.await;
+        let window = Window { begin, end: Instant::now() };
+        let after = Reading::take()?;
         let by_party: Vec<_> =
             self.0.iter().map(|party| (party.name, after.of(party).saturating_sub(before.of(party)))).collect();
         let ours: Duration = by_party.iter().map(|(_, spent)| *spent).sum();
         let all = after.busy.saturating_sub(before.busy).as_secs_f64();
-        let capacity = took.as_secs_f64() * f64::from(cores());
-        Ok(Spent { by_party, by_others: ((all - ours.as_secs_f64()) / capacity).max(0.0) })
+        let capacity = window.duration().as_secs_f64() * f64::from(cores());
+        let by_others = ((all - ours.as_secs_f64()) / capacity).max(0.0);
+        Ok((outcome, window, Spent { by_party, by_others }))
     }
 }
 

@@ -5,10 +5,13 @@ pub mod envoy;
 pub mod events;
 pub mod flood;
 pub mod guest;
+pub mod launch;
 pub mod log;
 pub mod matcher;
 pub mod password;
 pub mod refresh;
+pub mod scores;
+pub mod tickets;
 
 use tokio::try_join;
 

@@ -14,7 +14,7 @@ use crate::process::Parties;
 const POSTGRES_PORT: u16 = 5432;
 const REDIS_PORT: u16 = 6379;
 const KAFKA_PORT: u16 = 9092;
-/// What topics begin with. They stay, and are used again.
+/// What topics begin with, unless nobody else may append to them. They stay, and are used again.
 const KAFKA_PREFIX: &str = "muster-bench";
 
 #[derive(Debug, Clone, Args)]
@@ -38,16 +38,27 @@ pub struct Stores {
     pub options: StoreOptions,
     /// The name of the schema in Postgres, and what keys in Redis begin with.
     pub name: String,
+    kafka_prefix: String,
     postgres: Url,
     redis: Url,
 }
 
 impl Stores {
     pub fn make(options: &StoreOptions) -> anyhow::Result<Self> {
+        Self::with_topics(options, |_| KAFKA_PREFIX.to_owned())
+    }
+
+    /// The same, with topics of its own: where all that was ever appended is read.
+    pub fn with_own_topics(options: &StoreOptions) -> anyhow::Result<Self> {
+        Self::with_topics(options, |name| format!("{KAFKA_PREFIX}-{name}"))
+    }
+
+    fn with_topics(options: &StoreOptions, prefix: impl Fn(&str) -> String) -> anyhow::Result<Self> {
         let postgres = Url::parse(options.postgres_url.expose_secret()).context("--postgres-url")?;
         let redis = Url::parse(options.redis_url.expose_secret()).context("--redis-url")?;
         let name = format!("bench_{}", Ambient::system().id().simple());
-        let stores = Self { options: options.clone(), name, postgres, redis };
+        let kafka_prefix = prefix(&name);
+        let stores = Self { options: options.clone(), name, kafka_prefix, postgres, redis };
         stores.execute(&format!("CREATE SCHEMA {}", stores.name))?;
         Ok(stores)
     }
@@ -56,7 +67,7 @@ impl Stores {
     pub fn log(&self) -> kafka::Settings {
         kafka::Settings {
             brokers: self.options.kafka_brokers.clone(),
-            prefix: KAFKA_PREFIX.to_owned(),
+            prefix: self.kafka_prefix.clone(),
             ..kafka::Settings::default()
         }
     }

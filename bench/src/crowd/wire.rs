@@ -1,5 +1,6 @@
-//! A client that costs little: HTTP/2 by hand, as far as event streams need it, since the client shares the cores with what
-//! is measured. It decodes no headers; whatever ends a stream is a failure.
+//! A client that costs little: HTTP/2 by hand, as far as calls and streams need it, since the client shares the cores with
+//! what is measured. It decodes no headers, so of a call that fails it knows only that it did; whatever ends a stream that
+//! does not end by itself is a failure.
 
 use std::io;
 use std::net::SocketAddr;
@@ -55,7 +56,7 @@ struct Shared {
 struct State {
     output: Vec<u8>,
     /// By their number: the first has 1, the next 3.
-    streams: Vec<Stream>,
+    streams: Vec<Option<Stream>>,
 }
 
 /// What is done with a message.
@@ -67,15 +68,18 @@ struct Stream {
     hears: Hears,
     /// The beginning of a message whose end is still to come.
     partial: Vec<u8>,
+    ends: bool,
 }
 
 /// A request: what is called, as whom, and the first message.
 pub struct Opening<'a, M> {
-    pub path: &'static str,
+    pub path: &'a str,
     pub token: &'a str,
     pub message: &'a M,
     /// Whether more messages follow.
     pub goes_on: bool,
+    /// Whether the server ends it when it has said everything, as it does a call.
+    pub ends: bool,
 }
 
 impl Wire {
@@ -94,7 +98,8 @@ impl Wire {
         Ok(Self { shared, _task: task })
     }
 
-    /// Opens a stream, and waits for its first message. Every message is handed on; returns the stream's number.
+    /// Opens a stream, and waits for its first message. Every message is handed on, and what hears them is dropped when the
+    /// stream ends; returns the stream's number.
     pub async fn open<M: Message>(
         &self,
         opening: Opening<'_, M>,
@@ -108,7 +113,8 @@ impl Wire {
             put_frame(&mut state.output, HEADERS, END_HEADERS, id, &headers(opening.path, opening.token));
             let flags = if opening.goes_on { 0 } else { END_STREAM };
             put_frame(&mut state.output, DATA, flags, id, &message(opening.message));
-            state.streams.push(Stream { opened: Some(opened), hears: Box::new(hears), partial: Vec::new() });
+            let (opened, hears) = (Some(opened), Box::new(hears));
+            state.streams.push(Some(Stream { opened, hears, partial: Vec::new(), ends: opening.ends }));
             place
         };
         self.shared.has_output.notify_one();
@@ -202,18 +208,20 @@ impl State {
     }
 
     fn take(&mut self, kind: u8, flags: u8, id: u32, payload: &[u8]) -> io::Result<()> {
+        let place = (id / 2) as usize;
         match kind {
             DATA => {
-                if let Some(stream) = self.streams.get_mut((id / 2) as usize) {
+                if let Some(Some(stream)) = self.streams.get_mut(place) {
                     stream.take(payload);
                 }
             }
             SETTINGS if flags & ACK == 0 => put_frame(&mut self.output, SETTINGS, ACK, 0, &[]),
             PING if flags & ACK == 0 => put_frame(&mut self.output, PING, ACK, 0, payload),
-            RST_STREAM | GOAWAY => return Err(io::ErrorKind::ConnectionReset.into()),
+            GOAWAY => return Err(io::ErrorKind::ConnectionReset.into()),
             _ => {}
         }
-        if matches!(kind, DATA | HEADERS) && flags & END_STREAM != 0 {
+        let ended = kind == RST_STREAM || (matches!(kind, DATA | HEADERS) && flags & END_STREAM != 0);
+        if ended && self.streams.get_mut(place).and_then(Option::take).is_none_or(|stream| !stream.ends) {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
         Ok(())
@@ -318,7 +326,8 @@ mod tests {
         let (tell, heard) = std::sync::mpsc::channel();
         let take = move |message: &[u8]| tell.send(message.to_vec()).unwrap();
         let mut state = State::default();
-        state.streams.push(Stream { opened: None, hears: Box::new(take), partial: Vec::new() });
+        let stream = Stream { opened: None, hears: Box::new(take), partial: Vec::new(), ends: false };
+        state.streams.push(Some(stream));
         let messages: Vec<Vec<u8>> = (0..20).map(|length| vec![7; length * length]).collect();
         let framed = messages.iter().flat_map(|message| {
             let length = u32::try_from(message.len()).unwrap().to_be_bytes();
@@ -334,6 +343,16 @@ mod tests {
             rest.drain(..taken);
         }
         assert_eq!(heard.try_iter().collect::<Vec<_>>(), messages);
+    }
+
+    #[test]
+    fn only_what_ends_by_itself_may_end() {
+        let stream = |ends| Some(Stream { opened: None, hears: Box::new(|_| ()), partial: Vec::new(), ends });
+        let mut state = State { output: Vec::new(), streams: vec![stream(true), stream(false)] };
+        state.take(HEADERS, END_STREAM | END_HEADERS, 1, &[]).unwrap();
+        assert!(state.streams[0].is_none());
+        assert!(state.take(HEADERS, END_STREAM | END_HEADERS, 1, &[]).is_err(), "it has ended already");
+        assert!(state.take(DATA, END_STREAM, 3, &[]).is_err());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio::try_join;
 
 use crate::crowd::{Crowd, Deployment, Reach};
 use crate::load::Load;
-use crate::muster::{Executable, Server, make_key};
+use crate::muster::{Executable, Keys, Server};
 use crate::process::{Parties, resident_bytes};
 use crate::report::{Permitted, Report, Run, Target};
 use crate::stores::{StoreOptions, Stores};
@@ -160,10 +160,10 @@ impl Stage {
         let folder = tempfile::tempdir()?;
         let (servers, stores, key) = match place {
             Where::Replicas(replicas, options) => {
-                let (stores, key) = (Stores::make(options)?, make_key(folder.path())?);
+                let (stores, keys) = (Stores::make(options)?, Keys::make(folder.path())?);
                 executable.migrate(&stores)?;
-                let servers = (0..replicas.get()).map(|_| executable.game(&stores, &key));
-                (servers.collect::<anyhow::Result<_>>()?, Some(stores), key)
+                let servers = (0..replicas.get()).map(|_| executable.game(&stores, &keys));
+                (servers.collect::<anyhow::Result<_>>()?, Some(stores), keys.players)
             }
             Where::Dev => (vec![executable.dev(folder.path())?.0], None, folder.path().join("signing-key.pem")),
         };

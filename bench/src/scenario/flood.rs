@@ -23,13 +23,14 @@ pub async fn run(accounts: &Accounts, report: &mut Report) -> anyhow::Result<()>
     let mut others = Others::sign_in(&connections).await?;
 
     let window = accounts.load.window();
-    let (calls, spent) = try_join!(open_loop(OTHERS_PER_SECOND, window, || others.next()), parties.spend(window))?;
+    let (calls, spent) =
+        try_join!(open_loop(OTHERS_PER_SECOND, window, || Some(others.next())), parties.spend(window))?;
     let idle = Run::new("other calls, idle", window, &calls, &spent, Permitted::Nothing);
 
     let window = accounts.load.window();
     let players = password::players(&flood, accounts.load, &names);
     let (calls, logins, spent) = try_join!(
-        open_loop(OTHERS_PER_SECOND, window, || others.next()),
+        open_loop(OTHERS_PER_SECOND, window, || Some(others.next())),
         closed_loop(players, window),
         parties.spend(window)
     )?;
