@@ -39,7 +39,7 @@ fn every_alert_is_tried_out_and_explained() {
 
 /// With processes that run.
 mod real_metrics {
-    use system_tests::{Curl, Deployment, Edge, Envoy};
+    use system_tests::{Curl, Deployment, Edge, Envoy, Muster};
 
     use super::alerts;
 
@@ -62,14 +62,17 @@ mod real_metrics {
         edge.leaderboard = vec![leaderboard.api()];
         let envoy = Envoy::start(&edge);
         system_tests::Client::of(envoy.address()).register().await;
-        let scraped = system_tests::eventually("the registration is in the log", async || {
-            let metrics = Curl::to(replica.admin()).text("/metrics");
-            metrics.contains("muster_log_append_seconds_bucket").then_some(metrics)
-        })
-        .await
+        let metrics_with = async |of: &Muster, name: &str| {
+            system_tests::eventually(name, async || {
+                let metrics = Curl::to(of.admin()).text("/metrics");
+                metrics.contains(name).then_some(metrics)
+            })
+            .await
+        };
+        let scraped = metrics_with(&replica, "muster_log_append_seconds_bucket").await
+            + &metrics_with(&leaderboard, "muster_scores_lag_records").await
             + &Curl::to(game.admin()).text("/metrics")
             + &Curl::to(matchmaking.admin()).text("/metrics")
-            + &Curl::to(leaderboard.admin()).text("/metrics")
             + &Curl::to(envoy.admin()).text("/stats/prometheus");
         for alert in alerts() {
             for name in alert.metrics.iter().filter(|name| !ABSENT_AT_FIRST.contains(&name.as_str())) {

@@ -19,6 +19,7 @@ use arbitrary::{Texts, message};
 use bytes::Bytes;
 use http::StatusCode;
 use pkg_api::auth::v1::CreateServerCredentialRequest;
+use pkg_api::game::v1::GameDefinition;
 use pkg_api::player::v1::GetProfileRequest;
 use pkg_auth::{Role, SigningKey};
 use proptest::prelude::*;
@@ -27,8 +28,8 @@ use prost::Message;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use serde_json::Value;
 use system_tests::{
-    Client, Deployment, LIMIT, Muster, Outcome, PASSWORD, SignedIn, Signer, UNLIMITED, bearer, body, call_grpc_within,
-    call_http, duel, frame, game_of, random_text, refusal,
+    Client, Deployment, LIMIT, Muster, Outcome, PASSWORD, SignedIn, Signer, UNLIMITED, bearer, board, body, call_grpc_within,
+    call_http, duel, frame, game_of, new_score, random_text, refusal,
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -154,7 +155,11 @@ impl Scene {
     }
 
     fn matches(&self) -> &Client {
-        self.clients.last().unwrap()
+        self.clients.get(2).unwrap_or_else(|| self.accounts())
+    }
+
+    fn boards(&self) -> &Client {
+        self.clients.get(3).unwrap_or_else(|| self.accounts())
     }
 
     /// Sends every method what no honest client sends, and so many random messages.
@@ -195,7 +200,9 @@ impl Scene {
 
         // A session of the player who makes the calls.
         let player = SignedIn { id: user.user_id.clone(), token: tokens.access_token.clone() };
-        let game = self.games().create_defined_game(&admin, game_of(vec![duel("duel")])).await;
+        let definition = GameDefinition { leaderboards: vec![board("best")], ..game_of(vec![duel("duel")]) };
+        let game = self.games().create_defined_game(&admin, definition).await;
+        let score = self.boards().submit(&player, new_score(&game, "best", 7)).await.unwrap();
         let ticket = self.matches().queue_up(&player, &game, "duel").await.unwrap();
         let session = self.games().create_session(&player, &game).await;
         let (session, cursor) = (session.session.unwrap().session_id, session.cursor);
@@ -204,6 +211,9 @@ impl Scene {
             ("game_id", &game),
             ("session_id", &session),
             ("queue_key", "duel"),
+            ("board_key", "best"),
+            ("submission_id", &score.submission_id),
+            ("min_position", &score.position),
             ("ticket_id", &ticket.ticket_id),
             ("cursor", &cursor),
             ("topic", &format!("session/{session}")),

@@ -76,7 +76,7 @@ pub enum BoardsRebuildError {
 
 impl BoardsRebuild {
     /// Rebuilds every period of these boards that is on its board without being asked for: those that have not ended, or not
-    /// long ago ([`KEPT_AFTER_END`]). Each takes the place of what is there in one step, and is told of then.
+    /// long ago (`KEPT_AFTER_END`). Each takes the place of what is there in one step, and is told of then.
     pub async fn run(
         &self,
         which: &WhichBoards,

@@ -1,15 +1,15 @@
 //! Scores that count exactly once, leaderboards, and the history of matches.
 //!
-//! A score is durable in the log before anything else. From there it goes to the history ([`store::HistoryStore`], the
-//! truth that everything else can be made of again) and to the boards ([`store::BoardStore`], made for reading ranks).
-//! [`board`] says what a score means and [`reckoning`] what follows from records: pure, without reading or writing anything.
+//! A score is durable in the log before anything else. From there it goes to the history ([`HistoryStore`], the
+//! truth that everything else can be made of again) and to the boards ([`BoardStore`], made for reading ranks).
+//! `board` says what a score means and `reckoning` what follows from records: pure, without reading or writing anything.
 //! [`build`] puts the parts together; [`access`] says who may call what.
 //!
-//! - Writing: [`submitting`] checks and appends, [`projector`] applies, and tells [`outcomes`] and [`watermarks`].
-//! - Reading: [`reading`], [`watching`] for streams, [`news`] for the topics of boards.
-//! - Looking after: [`keeping`] finds boards that were lost and [`mending`] makes them again; [`boards_rebuild`] is for
+//! - Writing: `submitting` checks and appends, `projector` applies, and tells `outcomes` and `watermarks`.
+//! - Reading: `reading`, `watching` for streams, `news` for the topics of boards.
+//! - Looking after: `keeping` finds boards that were lost and `mending` makes them again; `boards_rebuild` is for
 //!   operators.
-//! - Matches: [`matches`] follows the log, [`match_reading`] answers. [`accounts_gone`] erases those who are gone.
+//! - Matches: `matches` follows the log, `match_reading` answers. `accounts_gone` erases those who are gone.
 
 pub mod access;
 mod accounts_gone;

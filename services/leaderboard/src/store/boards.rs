@@ -216,7 +216,7 @@ pub enum Removed {
 
 /// Boards: Redis (one hash slot for each board) or memory.
 ///
-/// A board has a [`Mark`], which every change moves on from where its caller believes it to be: so each change is applied
+/// A board has a `Mark`, which every change moves on from where its caller believes it to be: so each change is applied
 /// exactly once, whoever repeats it, and a store that was set back to an older state, or lost everything, is found out. Reads
 /// are as of one moment and take time in the logarithm of the size of the board.
 #[async_trait]
@@ -239,7 +239,7 @@ pub trait BoardStore: Send + Sync {
     /// None if the player is not on it.
     async fn around(&self, place: &Place, player: Uuid, count: usize) -> Result<Read<BoardView>, StoreError>;
 
-    /// The entries of players, [`ENTRIES_MAX`] at most, the best first, without those who are not on the board.
+    /// The entries of players, `ENTRIES_MAX` at most, the best first, without those who are not on the board.
     async fn of_players(&self, place: &Place, players: &[Uuid]) -> Result<Read<BoardView>, StoreError>;
 
     /// Makes a board that is not there, at a mark of the history and with the periods that it has by then; all of them are
@@ -250,7 +250,7 @@ pub trait BoardStore: Send + Sync {
     /// hold up its board.
     async fn begin_rebuild(&self, place: &Place, id: Uuid) -> Result<Begun, StoreError>;
 
-    /// Puts entries into a rebuild, in any order, at most [`REBUILD_LEASE`] after the last call. Of two of a player the one
+    /// Puts entries into a rebuild, in any order, at most `REBUILD_LEASE` after the last call. Of two of a player the one
     /// reached later stays. What comes of it if the outcome is unknown is `Lost` at the next call.
     async fn fill(&self, rebuild: &mut Rebuild, entries: &[NewEntry]) -> Result<Filled, StoreError>;
 
