@@ -28,8 +28,8 @@ use prost::Message;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use serde_json::Value;
 use system_tests::{
-    Client, Deployment, LIMIT, Muster, Outcome, PASSWORD, SignedIn, Signer, UNLIMITED, bearer, board, body, call_grpc_within,
-    call_http, duel, frame, game_of, new_score, random_text, refusal,
+    Client, Deployment, LIMIT, Muster, Outcome, PASSWORD, SignedIn, Signer, UNLIMITED, bearer, board, body,
+    call_grpc_within, call_http, duel, frame, game_of, new_score, random_text, refusal,
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;

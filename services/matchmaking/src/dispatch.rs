@@ -1,7 +1,7 @@
 //! Matches that are recorded get their session, and their players are told.
 //!
 //! A match is created in the game service and appended to the log; then it is noted as dispatched; then its tickets are
-//! acknowledged and its players told. Cut off anywhere, all of it is done again by a sweeper, and nothing happens twice: the
+//! acknowledged and its players told. If its session is refused for good, the log says that it has ended, too. Cut off anywhere, all of it is done again by a sweeper, and nothing happens twice: the
 //! session and the record have the ids of the match, players are told under the id of their ticket. What is told has a
 //! session whose cursor everybody can read, and is no match that was cancelled meanwhile.
 
@@ -39,10 +39,13 @@ use crate::store::{
     StoreError, TicketStore,
 };
 use crate::ticket_message;
+use crate::tickets::Tickets;
 use crate::worker::Hold;
 
 /// How many sessions are created at once by this process.
 const CREATED_AT_ONCE: usize = 64;
+/// Of how many matches the players are told at once on their topics. Their streams come first.
+const TOLD_AT_ONCE: usize = 16;
 /// How long a record may take. Without it the match is told all the same, and recorded by a sweeper.
 const RECORD_WITHIN: Duration = Duration::from_secs(1);
 /// The pauses before a session is tried again; after the last one it is left to a sweeper.
@@ -62,6 +65,8 @@ pub struct Parts {
     pub matches: Arc<dyn MatchStore>,
     pub tickets: Arc<dyn TicketStore>,
     pub endings: Endings,
+    /// What is watched in this process.
+    pub watched: Tickets,
     pub ambient: Ambient,
     pub counters: Counters,
 }
@@ -75,6 +80,7 @@ pub struct Dispatcher {
 struct Inner {
     parts: Parts,
     creating: Semaphore,
+    telling: Semaphore,
     pauses: Pauses,
     noting: Batcher<Dispatched, Result<bool, StoreError>>,
     acknowledging: Batcher<(QueueId, Acknowledgement), Result<(), StoreError>>,
@@ -112,9 +118,10 @@ impl Dispatcher {
             let (tickets, now) = (tickets.clone(), ambient.now());
             async move { acknowledge(&*tickets, matches, now).await }
         });
-        let (creating, pauses) = (Semaphore::new(CREATED_AT_ONCE), Pauses::default());
+        let (creating, telling) = (Semaphore::new(CREATED_AT_ONCE), Semaphore::new(TOLD_AT_ONCE));
+        let pauses = Pauses::default();
         let (tasks, stop, cut) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
-        Self { inner: Arc::new(Inner { parts, creating, pauses, noting, acknowledging, tasks, stop, cut }) }
+        Self { inner: Arc::new(Inner { parts, creating, telling, pauses, noting, acknowledging, tasks, stop, cut }) }
     }
 
     /// Dispatches a match beside what follows. How many are under way is bounded by their flights.
@@ -213,6 +220,14 @@ impl Inner {
         appended.is_ok()
     }
 
+    /// The log may have the match: then nothing follows from it. Without this record its session has no end there.
+    async fn record_end(&self, made: &Match) {
+        let record = record::never_played(made, self.parts.ambient.now());
+        if let Err(error) = self.parts.log.append(Topic::Matches, &record, RECORD_WITHIN).await {
+            report(made, &error, "that a match was cancelled is not in the log");
+        }
+    }
+
     async fn created(&self, made: Match, cursor: String, recorded: bool) {
         if recorded {
             let dispatched = Dispatched { match_id: made.id, session_cursor: cursor.clone() };
@@ -233,13 +248,14 @@ impl Inner {
     async fn finish(&self, found: &RecordedMatch) {
         let made = &found.made;
         let acknowledgement = Acknowledgement { match_id: made.id, tickets: made.tickets() };
-        let acknowledge = async {
-            let call = self.acknowledging.call((made.queue.clone(), acknowledgement)).await.map_err(StoreError::from);
-            if let Err(error) = call.and_then(std::convert::identity) {
-                report(made, &error, "a match is acknowledged again: its tickets were not told");
-            }
-        };
-        tokio::join!(acknowledge, self.tell(found));
+        let call = self.acknowledging.call((made.queue.clone(), acknowledgement)).await.map_err(StoreError::from);
+        match call.and_then(std::convert::identity) {
+            Ok(()) => self.parts.watched.show_matched(found, self.parts.ambient.now()),
+            Err(error) => report(made, &error, "a match is acknowledged again: its tickets were not told"),
+        }
+        // The semaphore is never closed.
+        let _turn = self.telling.acquire().await;
+        self.tell(found).await;
     }
 
     /// Tells players that they are in a match. They also see it in their streams.
@@ -286,6 +302,7 @@ impl Inner {
         if !hold.is_good() || !matches.cancel_match(made.id, ambient.now()).await? {
             return Ok(());
         }
+        self.record_end(made).await;
         let ids = made.tickets();
         let ended = end.map(|reason| ids.iter().map(|id| (*id, reason)).collect()).unwrap_or_default();
         let given_back = [GiveBack { match_id: made.id, end: ended }];

@@ -12,6 +12,7 @@ mod accounts_gone;
 mod counters;
 mod dispatch;
 mod endings;
+mod forgetting;
 mod grpc;
 mod in_flight;
 pub mod matcher;
@@ -41,6 +42,7 @@ use crate::accounts_gone::AccountsGone;
 use crate::counters::Counters;
 use crate::dispatch::Dispatcher;
 use crate::endings::Endings;
+use crate::forgetting::Forgetting;
 pub use crate::grpc::GameChannel;
 use crate::grpc::MatchmakingApi;
 use crate::in_flight::InFlight;
@@ -96,14 +98,14 @@ pub fn build(deps: Deps) -> Service {
         reports: reports.clone(),
         ambient: ambient.clone(),
     });
-    let api = MatchmakingApi { tickets: seen, ambient: ambient.clone() };
+    let api = MatchmakingApi { tickets: seen.clone(), ambient: ambient.clone() };
     let service = Service::new("matchmaking")
         .add(MatchmakingServiceServer::new(api), access::MATCHMAKING)
         .needs("definitions", Arc::new(queues.clone()))
         .task("definitions of games", |shutdown| definitions.run(shutdown))
         .task("watchers of tickets", |shutdown| watchers.run(shutdown))
         .task("presence in queues", |shutdown| reporter.run(shutdown));
-    let works = Works { tickets, matches, ratings, queues, reports, game, bus, log, ambient };
+    let works = Works { tickets, seen, matches, ratings, queues, reports, game, bus, log, ambient };
     let service = works.mount(service, Arc::new(leases), Arc::new(account_positions));
     stores.into_iter().fold(service, |service, (name, store)| service.needs(name, store))
 }
@@ -111,6 +113,7 @@ pub fn build(deps: Deps) -> Service {
 /// What makes matches, and follows what becomes of them.
 struct Works {
     tickets: Arc<dyn TicketStore>,
+    seen: Tickets,
     matches: Arc<dyn MatchStore>,
     ratings: Arc<dyn RatingStore>,
     queues: Queues,
@@ -123,7 +126,7 @@ struct Works {
 
 impl Works {
     fn mount(self, service: Service, leases: Arc<dyn LeaseStore>, positions: Arc<dyn AccountPositions>) -> Service {
-        let Self { tickets, matches, ratings, queues, reports, game, bus, log, ambient } = self;
+        let Self { tickets, seen, matches, ratings, queues, reports, game, bus, log, ambient } = self;
         let counters = Counters::new();
         let endings = Endings { tickets: tickets.clone(), bus: bus.clone(), reports, ambient: ambient.clone() };
         let dispatcher = Dispatcher::new(dispatch::Parts {
@@ -133,6 +136,7 @@ impl Works {
             matches: matches.clone(),
             tickets: tickets.clone(),
             endings: endings.clone(),
+            watched: seen,
             ambient: ambient.clone(),
             counters: counters.clone(),
         });
@@ -155,6 +159,7 @@ impl Works {
             queues: queues.clone(),
             endings,
         };
+        let forgetting = Forgetting { matches: matches.clone(), ratings: ratings.clone(), ambient: ambient.clone() };
         let seats = SeatSweeper { matches, game: game.clone(), ambient: ambient.clone(), counters: counters.clone() };
         let rules = RatingRules::new(game);
         let results = ResultsFollower { log, ratings, rules, ambient, counters };
@@ -163,6 +168,7 @@ impl Works {
             .task("results of matches", |shutdown| results.run(shutdown))
             .task("seats of sessions that ended", |shutdown| seats.run(shutdown))
             .task("tickets of accounts that are gone", |shutdown| accounts_gone.run(shutdown))
+            .task("matches that are over", |shutdown| forgetting.run(shutdown))
     }
 }
 

@@ -29,6 +29,7 @@ mod tickets_redis;
 
 use pkg_definition::Key;
 pub use pkg_store::StoreError;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub use account_positions_sql::SqlAccountPositions;
@@ -58,6 +59,11 @@ pub struct QueueId {
     pub game: Uuid,
     /// Its name within the game.
     pub key: Key,
+}
+
+/// Not above any `UUIDv7` that is made at this time or later, and above all that were made before its millisecond.
+pub(crate) fn least_id(time: OffsetDateTime) -> Uuid {
+    Uuid::from_u128(u128::try_from(pkg_db::to_millis(time)).unwrap_or(0) << 80)
 }
 
 /// A limit as SQL takes it.

@@ -23,6 +23,7 @@ use pkg_batching::Batcher;
 use pkg_bus::Bus;
 use pkg_definition::{Attributes, Key};
 use time::OffsetDateTime;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use self::estimates::Summaries;
@@ -35,6 +36,10 @@ use crate::store::{
 };
 use crate::ticket::{Latencies, Regions};
 use crate::ticket_message;
+
+/// How many tickets are created at once. Further ones wait in the order in which they came: in a rush, those that were first
+/// have their match before the last ones are in the queue.
+const CREATED_AT_ONCE: usize = 128;
 
 pub use self::active::Active;
 pub use self::ratings::{RatingPage, RatingShown, Seed};
@@ -50,6 +55,7 @@ pub struct Tickets {
 struct Inner {
     ports: Ports,
     limits: Limits,
+    creating: Semaphore,
     loads: Batcher<Uuid, Result<Option<Stored>, StoreError>>,
     signs: Batcher<Sign, Result<Option<Signed>, StoreError>>,
     summaries: Summaries,
@@ -201,8 +207,9 @@ impl Tickets {
             lost: ended("lost"),
         };
         let summaries = Summaries::new(ports.tickets.clone());
-        let limits = Limits::new();
-        let tickets = Self { inner: Arc::new(Inner { ports, limits, loads, signs, summaries, hub, counters }) };
+        let (limits, creating) = (Limits::new(), Semaphore::new(CREATED_AT_ONCE));
+        let tickets =
+            Self { inner: Arc::new(Inner { ports, limits, creating, loads, signs, summaries, hub, counters }) };
         (tickets.clone(), Watchers::new(tickets, subscriptions))
     }
 

@@ -1,7 +1,9 @@
-//! The record of a match in the log.
+//! The records of a match in the log.
 
-use pkg_api::log::v1::{MatchMade, MatchMadePlayer, MatchMadeTeam, Record, record};
+use pkg_api::game::v1::SessionEndReason;
+use pkg_api::log::v1::{MatchMade, MatchMadePlayer, MatchMadeTeam, Record, SessionEnded, record};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::store::{Match, MatchTeam, QueueId};
 use crate::ticket_message::{duration, region, timestamp};
@@ -23,12 +25,33 @@ pub fn match_made(made: &Match, now: OffsetDateTime) -> Record {
         definition_revision: made.definition_revision,
         create_time: Some(timestamp(made.created)),
     };
+    recorded(made.id, made, record::Event::MatchMade(event), now)
+}
+
+/// The session of a match was refused for good: it has ended before it began, with nobody in it.
+pub fn never_played(made: &Match, now: OffsetDateTime) -> Record {
+    let event = SessionEnded {
+        session_id: made.session.to_string(),
+        game_id: made.queue.game.to_string(),
+        queue_key: made.queue.key.to_string(),
+        match_id: made.id.to_string(),
+        region: region(made.region),
+        create_time: Some(timestamp(made.created)),
+        end_time: Some(timestamp(now)),
+        reason: SessionEndReason::Deleted.into(),
+        definition_revision: made.definition_revision,
+        ..SessionEnded::default()
+    };
+    recorded(made.session, made, record::Event::SessionEnded(event), now)
+}
+
+fn recorded(record_id: Uuid, made: &Match, event: record::Event, now: OffsetDateTime) -> Record {
     Record {
-        record_id: made.id.to_string(),
+        record_id: record_id.to_string(),
         time: Some(timestamp(now)),
         key: key(&made.queue),
         request_id: String::new(),
-        event: Some(record::Event::MatchMade(event)),
+        event: Some(event),
     }
 }
 

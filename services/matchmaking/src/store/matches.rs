@@ -206,6 +206,9 @@ pub trait MatchStore: Send + Sync {
     /// Notes that these sessions were looked at: they still run.
     async fn checked(&self, sessions: &[Uuid], now: OffsetDateTime) -> Result<(), StoreError>;
 
+    /// Forgets matches whose ids were made before then and which hold nobody, with their seats; `max` at most. How many.
+    async fn forget(&self, before: OffsetDateTime, max: usize) -> Result<u64, StoreError>;
+
     /// How long those waited whose matches were made since then, of the newest `max` players.
     async fn recent_waits(&self, queue: &QueueId, since: OffsetDateTime, max: usize)
     -> Result<RecentWaits, StoreError>;

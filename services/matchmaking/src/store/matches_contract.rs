@@ -44,6 +44,7 @@ async fn what_was_recorded_is_read(store: &dyn MatchStore) {
     let expected = recorded(&made, MatchState::Made, None);
     assert_eq!(found, [Some(recorded(&alone, MatchState::Made, None)), None, Some(expected.clone())]);
     assert_eq!(store.matches(&[made.id]).await.unwrap(), [Some(expected.clone())]);
+    assert_eq!(store.matches(&[made.id, made.id]).await.unwrap(), [Some(expected.clone()), Some(expected.clone())]);
     let ticket = made.teams[1].players[0].ticket;
     let of_ticket = store.matches_of_tickets(&[id(), ticket]).await.unwrap();
     assert_eq!(of_ticket, [TicketMatch { ticket, found: expected }]);
@@ -257,6 +258,34 @@ async fn of_a_record_and_an_abort_one_wins(store: &Arc<dyn MatchStore>) {
     }
 }
 
+async fn what_is_over_is_forgotten(store: &dyn MatchStore) {
+    let queue = queue();
+    let end = now() - Duration::from_hours(1_000);
+    let mut matches: Vec<Match> = (0..6).map(|_| duel(&queue, [id(), id()])).collect();
+    for (made, hours) in matches.iter_mut().zip([5, 4, 3, 2, 1, 0]) {
+        made.id = least_id(end - Duration::from_hours(hours));
+    }
+    record(store, &matches).await;
+    let told: Vec<Dispatched> = [0, 2, 3, 4, 5].map(|place| dispatched(&matches[place])).to_vec();
+    store.dispatched(&told).await.unwrap();
+    let releases = [0, 1, 2, 4, 5].map(|place| SeatRelease { session: matches[place].session, player: None });
+    store.release(&releases, now()).await.unwrap();
+    let aborted = least_id(end - Duration::from_hours(6));
+    store.abort(&queue, &[aborted], now()).await.unwrap();
+    // The second has no session yet, in the fourth somebody plays, the last is too young.
+    assert_eq!(store.forget(end, 2).await.unwrap(), 2);
+    assert_eq!(store.forget(end, 10).await.unwrap(), 2);
+    assert_eq!(store.forget(end, 10).await.unwrap(), 0);
+    let ids: Vec<Uuid> = matches.iter().map(|made| made.id).collect();
+    let left: Vec<bool> = store.matches(&ids).await.unwrap().iter().map(Option::is_some).collect();
+    assert_eq!(left, [false, true, false, true, false, true]);
+    let tickets: Vec<Uuid> = matches.iter().flat_map(Match::tickets).collect();
+    assert_eq!(store.matches_of_tickets(&tickets).await.unwrap().len(), 6, "with their seats");
+    // Nobody knows of what was aborted any more.
+    let again = Match { id: aborted, ..duel(&queue, [id(), id()]) };
+    assert_eq!(record(store, &[again]).await, [Recorded::Done]);
+}
+
 async fn thousands_are_recorded_at_once(store: &dyn MatchStore) {
     let queue = queue();
     let matches: Vec<Match> = (0..2_500).map(|_| duel(&queue, [id(), id()])).collect();
@@ -293,6 +322,7 @@ async fn verify(database: &Database) {
     waits_are_those_of_recent_matches(&*store).await;
     recorders_with_the_same_players_share_them(&store).await;
     of_a_record_and_an_abort_one_wins(&store).await;
+    what_is_over_is_forgotten(&*store).await;
     thousands_are_recorded_at_once(&*store).await;
     positions_never_go_back(&SqlAccountPositions::new(database.clone())).await;
 }

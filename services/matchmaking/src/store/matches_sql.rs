@@ -4,7 +4,7 @@ mod lookups;
 mod postgres;
 mod sqlite;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,7 +18,7 @@ use super::matches::{
     Aborted, Dispatched, Match, MatchState, MatchStore, OpenSeat, RecentWaits, Recorded, RecordedMatch, SeatRelease,
     TicketMatch,
 };
-use super::{QueueId, StoreError, rows};
+use super::{QueueId, StoreError, least_id, rows};
 
 pub(super) use self::{postgres::release as release_postgres, sqlite::release as release_sqlite};
 
@@ -110,9 +110,9 @@ impl MatchStore for SqlMatches {
             Database::Postgres(pool) => postgres::abort(pool, queue, ids, to_millis(now)).await?,
             Database::Sqlite(pool) => sqlite::abort(pool, queue, ids, to_millis(now)).await?,
         }
-        let mut known = self.rows_of(ids).await?;
-        let aborted = |id: &Uuid| match known.remove(id) {
-            Some(row) if row.state != "aborted" => Ok(Aborted::Recorded(Box::new(row.try_into()?))),
+        let known = self.rows_of(ids).await?;
+        let aborted = |id: &Uuid| match known.get(id) {
+            Some(row) if row.state != "aborted" => Ok(Aborted::Recorded(Box::new(row.clone().try_into()?))),
             Some(_) => Ok(Aborted::Done),
             None => Err(StoreError::broken("a match is neither recorded nor aborted")),
         };
@@ -120,13 +120,18 @@ impl MatchStore for SqlMatches {
     }
 
     async fn dispatched(&self, matches: &[Dispatched]) -> Result<Vec<bool>, StoreError> {
-        match &self.database {
+        let done = match &self.database {
             Database::Postgres(pool) => postgres::dispatched(pool, matches).await?,
             Database::Sqlite(pool) => sqlite::dispatched(pool, matches).await?,
+        };
+        let mut counts: HashSet<Uuid> = done.into_iter().collect();
+        // The others were dispatched before, or never will be.
+        let others: Vec<Uuid> = matches.iter().map(|it| it.match_id).filter(|id| !counts.contains(id)).collect();
+        if !others.is_empty() {
+            let known = self.rows_of(&others).await?;
+            counts.extend(known.into_values().filter(|row| row.state == "dispatched").map(|row| row.match_id));
         }
-        let ids: Vec<Uuid> = matches.iter().map(|it| it.match_id).collect();
-        let known = self.rows_of(&ids).await?;
-        Ok(ids.iter().map(|id| known.get(id).is_some_and(|row| row.state == "dispatched")).collect())
+        Ok(matches.iter().map(|it| counts.contains(&it.match_id)).collect())
     }
 
     async fn undispatched(
@@ -174,8 +179,9 @@ impl MatchStore for SqlMatches {
         if let (Some(lookups), [id]) = (&self.lookups, ids) {
             return Ok(vec![recorded(lookups.match_by_id(*id).await?)?]);
         }
-        let mut found = self.rows_of(ids).await?;
-        ids.iter().map(|id| recorded(found.remove(id))).collect()
+        let found = self.rows_of(ids).await?;
+        // An id may stand there twice.
+        ids.iter().map(|id| recorded(found.get(id).cloned())).collect()
     }
 
     async fn matches_of_tickets(&self, tickets: &[Uuid]) -> Result<Vec<TicketMatch>, StoreError> {
@@ -227,6 +233,25 @@ impl MatchStore for SqlMatches {
             Database::Sqlite(pool) => sqlite::checked(pool, sessions, to_millis(now)).await?,
         }
         Ok(())
+    }
+
+    async fn forget(&self, before: OffsetDateTime, max: usize) -> Result<u64, StoreError> {
+        // By the primary key, the oldest first. One that has no session yet is never over.
+        const OVER: &str = "SELECT match_id FROM matches WHERE match_id < $1 AND state <> 'made' AND NOT EXISTS ( \
+             SELECT 1 FROM match_seats WHERE match_seats.match_id = matches.match_id AND released_ms IS NULL) \
+             ORDER BY match_id LIMIT $2";
+        const SEATS: &str = "DELETE FROM match_seats WHERE match_id = $1";
+        const MATCH: &str = "DELETE FROM matches WHERE match_id = $1";
+        Ok(on!(self.database, pool => {
+            let over: Vec<Uuid> = sqlx::query_scalar(OVER).bind(least_id(before)).bind(rows(max)).fetch_all(pool).await?;
+            let mut transaction = pkg_db::begin(pool).await?;
+            for id in &over {
+                sqlx::query(SEATS).bind(id).execute(&mut *transaction).await?;
+                sqlx::query(MATCH).bind(id).execute(&mut *transaction).await?;
+            }
+            transaction.commit().await?;
+            over.len() as u64
+        }))
     }
 
     async fn recent_waits(

@@ -128,6 +128,9 @@ pub trait RatingStore: Send + Sync {
     /// whoever applies it and however often: repeated when its outcome is unknown, it answers `Elsewhere`.
     async fn apply(&self, results: &Results, now: OffsetDateTime) -> Result<Applied, StoreError>;
 
+    /// Forgets that sessions have counted whose ids were made before then, `max` of them at most. How many.
+    async fn forget_counted(&self, before: OffsetDateTime, max: usize) -> Result<u64, StoreError>;
+
     /// Erases what is stored of a player.
     async fn erase(&self, player: Uuid) -> Result<(), StoreError>;
 }

@@ -186,6 +186,17 @@ async fn a_players_ratings_are_listed_and_erased(store: &dyn RatingStore) {
     }
 }
 
+async fn that_a_session_has_counted_is_forgotten(store: &dyn RatingStore) {
+    let end = now() - SECOND * 3_600;
+    let sessions = [3, 2, 1, 0].map(|seconds: u32| least_id(end - seconds * SECOND));
+    let counted = Results { counted: sessions.to_vec(), ..results(7, None, 1, Vec::new()) };
+    assert_eq!(apply(store, &counted).await, Applied::Done);
+    assert_eq!(store.forget_counted(end, 2).await.unwrap(), 2);
+    assert_eq!(store.forget_counted(end, 2).await.unwrap(), 1);
+    assert_eq!(store.forget_counted(end, 2).await.unwrap(), 0);
+    assert_eq!(store.counted(&sessions).await.unwrap(), [sessions[3]]);
+}
+
 async fn verify(database: &Database) {
     let store: Arc<dyn RatingStore> = Arc::new(SqlRatings::new(database.clone()));
     let matches = SqlMatches::new(database.clone());
@@ -196,6 +207,7 @@ async fn verify(database: &Database) {
     of_many_who_apply_the_same_one_does(&store).await;
     a_rating_is_seeded_until_a_match_has_counted(&*store).await;
     a_players_ratings_are_listed_and_erased(&*store).await;
+    that_a_session_has_counted_is_forgotten(&*store).await;
 }
 
 #[tokio::test]

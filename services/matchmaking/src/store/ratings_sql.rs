@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::matches_sql::{release_postgres, release_sqlite};
 use super::ratings::{Applied, RatingChange, RatingPlace, RatingStore, Results, Seeded, StoredRating};
-use super::{QueueId, StoreError, rows};
+use super::{QueueId, StoreError, least_id, rows};
 use crate::rating::Rating;
 
 macro_rules! columns {
@@ -233,6 +233,14 @@ impl RatingStore for SqlRatings {
             }
         }
         Ok(Applied::Done)
+    }
+
+    async fn forget_counted(&self, before: OffsetDateTime, max: usize) -> Result<u64, StoreError> {
+        const FORGET: &str = "DELETE FROM rated_sessions WHERE session_id IN ( \
+             SELECT session_id FROM rated_sessions WHERE session_id < $1 ORDER BY session_id LIMIT $2)";
+        Ok(on!(self.database, pool => {
+            sqlx::query(FORGET).bind(least_id(before)).bind(rows(max)).execute(pool).await?.rows_affected()
+        }))
     }
 
     async fn erase(&self, player: Uuid) -> Result<(), StoreError> {

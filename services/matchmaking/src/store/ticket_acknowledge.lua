@@ -1,6 +1,6 @@
 -- Ends claims with their matches. ARGV from 3 on: how long tickets are kept from now on (ms), and for each match its id,
 -- how many tickets, and their ids. A ticket whose claim was lost is matched all the same.
-local changed, i = {}, 4
+local changed, waiting, i = {}, {}, 4
 while i <= #ARGV do
     local match, count = ARGV[i], tonumber(ARGV[i + 1])
     for place = i + 2, i + 1 + count do
@@ -9,7 +9,7 @@ while i <= #ARGV do
         local status, players = unpack(redis.call('HMGET', key, 'status', 'players'))
         if status == 'queued' or status == 'matching' then
             redis.call('HSET', key, 'status', 'matched', 'match', match)
-            if status == 'queued' then leave(id) end
+            if status == 'queued' then waiting[#waiting + 1] = id end
             finish(key, id, players, ARGV[3])
             changed[#changed + 1] = id
         end
@@ -18,5 +18,6 @@ while i <= #ARGV do
     redis.call('HDEL', CLAIMED, match)
     i = i + 2 + count
 end
+leave(waiting)
 tell_changed(changed)
 return #changed

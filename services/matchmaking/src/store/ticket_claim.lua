@@ -18,7 +18,6 @@ while i <= #ARGV do
         for place = i + 3, i + 2 + count do
             local id = ARGV[place]
             redis.call('HSET', ticket_key(id), 'status', 'matching', 'match', match)
-            leave(id)
             changed[#changed + 1] = id
         end
         redis.call('ZADD', CLAIMS, deadline, match)
@@ -27,5 +26,6 @@ while i <= #ARGV do
     answers[#answers + 1] = not_waiting
     i = i + 3 + count
 end
-tell_changed(changed)
+leave(changed)
+tell_claimed(changed)
 return answers

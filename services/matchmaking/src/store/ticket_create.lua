@@ -7,7 +7,7 @@ local function held_by(player)
     return (status == 'queued' or status == 'matching') and id
 end
 
-local queue, answers, has_arrived = ARGV[3], {}, false
+local queue, answers, expiring, seen = ARGV[3], {}, {}, {}
 for i = 4, #ARGV, 5 do
     local id, body, expires, forgotten, players = unpack(ARGV, i, i + 4)
     local key = ticket_key(id)
@@ -26,12 +26,14 @@ for i = 4, #ARGV, 5 do
         for player in string.gmatch(players, '%S+') do
             redis.call('SET', player_key(player), id, 'PXAT', forgotten)
         end
-        arrive(id, expires, NOW)
-        answer, has_arrived = { 0 }, true
+        expiring[#expiring + 1], expiring[#expiring + 2] = expires, id
+        seen[#seen + 1], seen[#seen + 2] = NOW, id
+        answer = { 0 }
     end
     answers[#answers + 1] = answer
 end
-if has_arrived then
+arrive(expiring, seen)
+if #seen > 0 then
     redis.call('SADD', QUEUES, queue)
     tell_arrived(queue)
 end

@@ -24,23 +24,27 @@ local function fenced(epoch)
     return nil
 end
 
--- The time in microseconds, or one more than the last: so numbers rise also after everything was lost, and below 2^53 a
--- double holds them exactly.
-local function arrive(id, expires, seen)
+-- Puts tickets into the queue: lists of when they expire, of their last sign of life, and of ids, each after its score.
+-- Scripts change few enough of them for one call. Arrival numbers are the time in microseconds, or one more than the last:
+-- so they rise also after everything was lost, and below 2^53 a double holds them exactly.
+local function arrive(expiring, seen)
+    if #seen == 0 then return end
     local time = redis.call('TIME')
     local number = math.max(time[1] * 1000000 + time[2], (redis.call('GET', COUNTER) or 0) + 1)
-    local text = string.format('%.0f', number)
-    redis.call('SET', COUNTER, text)
-    redis.call('ZADD', WAITING, text, id)
-    redis.call('ZADD', EXPIRING, expires, id)
-    redis.call('ZADD', SEEN, seen, id)
+    local waiting = {}
+    for i = 2, #seen, 2 do
+        waiting[i - 1], waiting[i] = string.format('%.0f', number), seen[i]
+        number = number + 1
+    end
+    redis.call('SET', COUNTER, waiting[#waiting - 1])
+    redis.call('ZADD', WAITING, unpack(waiting))
+    redis.call('ZADD', EXPIRING, unpack(expiring))
+    redis.call('ZADD', SEEN, unpack(seen))
 end
 
-local function leave(id)
-    redis.call('ZREM', WAITING, id)
-    redis.call('ZREM', EXPIRING, id)
-    redis.call('ZREM', SEEN, id)
-    redis.call('ZREM', ASKED, id)
+local function leave(ids)
+    if #ids == 0 then return end
+    for _, key in ipairs({ WAITING, EXPIRING, SEEN, ASKED }) do redis.call('ZREM', key, unpack(ids)) end
 end
 
 -- The ticket is matched or has ended: its players are free, and it is forgotten after a time (ms).
@@ -56,6 +60,11 @@ end
 
 local function tell_changed(ids)
     if #ids > 0 then redis.call('SPUBLISH', NEWS, 'C' .. table.concat(ids, ',')) end
+end
+
+-- Of tickets that a match is being made with: soon there is more to tell.
+local function tell_claimed(ids)
+    if #ids > 0 then redis.call('SPUBLISH', NEWS, 'M' .. table.concat(ids, ',')) end
 end
 
 local function tell_arrived(queue) redis.call('SPUBLISH', NEWS, 'A' .. queue) end

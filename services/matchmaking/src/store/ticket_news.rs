@@ -117,6 +117,9 @@ fn read(message: &[u8]) -> Option<News> {
     if let Some(queue) = text.strip_prefix('A') {
         return Key::parse(queue).map(News::Arrived);
     }
-    let ids = text.strip_prefix('C')?.split(',').map(|id| Uuid::try_parse(id).ok());
-    ids.collect::<Option<_>>().map(News::Changed)
+    let ids = |list: &str| list.split(',').map(|id| Uuid::try_parse(id).ok()).collect::<Option<Vec<Uuid>>>();
+    match text.strip_prefix('M') {
+        Some(list) => ids(list).map(News::Claimed),
+        None => ids(text.strip_prefix('C')?).map(News::Changed),
+    }
 }

@@ -223,6 +223,8 @@ pub struct Explanation {
 pub enum News {
     /// The status of these tickets has changed, and may have changed again.
     Changed(Vec<Uuid>),
+    /// A match is being made with these tickets: soon there is more to tell of them.
+    Claimed(Vec<Uuid>),
     /// Tickets have arrived in this queue, new ones or such that were given back.
     Arrived(Key),
     /// Some news are missing: look at everything.

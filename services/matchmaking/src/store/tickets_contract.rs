@@ -151,7 +151,7 @@ async fn a_claim_takes_all_of_its_tickets_or_none(store: &dyn TicketStore) {
     let claims = [good.clone(), bad];
     let expected = [Claimed::Done, Claimed::NotWaiting(vec![tickets[1], unknown])];
     assert_eq!(claimed(store, &queue, 1, &claims).await, expected);
-    assert_eq!(next(&mut news).await, News::Changed(tickets[..2].to_vec()));
+    assert_eq!(next(&mut news).await, News::Claimed(tickets[..2].to_vec()));
     assert_eq!(claimed(store, &queue, 1, &claims).await, expected, "repeated");
     assert_eq!(status(store, tickets[0]).await, Some(TicketStatus::Matching(good.match_id)));
     assert_eq!(arrivals(store, &queue).await, tickets[2..]);

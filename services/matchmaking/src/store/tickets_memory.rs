@@ -263,7 +263,9 @@ impl TicketStore for MemoryTickets {
             answers.push(answer);
             changed.extend(claimed);
         }
-        state.tell_changed(queue.game, changed);
+        if !changed.is_empty() {
+            state.tell(queue.game, News::Claimed(changed));
+        }
         Ok(Ok(answers))
     }
 

@@ -19,6 +19,8 @@ impl Tickets {
         self.inner.limits.change(by).map_err(|retry_after| CreateError::Limited { retry_after })?;
         let id = wish.id;
         let wish = named(wish, by)?;
+        // The semaphore is never closed.
+        let _turn = self.inner.creating.acquire().await;
         match self.try_create(&wish).await {
             // What has become of it since, or of its queue, does not change the answer to the same call.
             Err(error) if error.may_be_its_own_doing() => match self.repeated(id, &wish).await? {

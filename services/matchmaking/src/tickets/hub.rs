@@ -120,6 +120,13 @@ impl Hub {
         ids.into_iter().filter(lives).collect()
     }
 
+    /// The same, with what is shown of them.
+    pub(super) fn views_of(&self, ids: &[Uuid]) -> Vec<Arc<View>> {
+        let state = self.lock();
+        let views = ids.iter().filter_map(|id| state.tickets.get(id)).map(|watched| watched.view.borrow().clone());
+        views.filter(|view| !view.is_final()).collect()
+    }
+
     /// All tickets that are watched and may still change, and whether their players are among those who watch.
     pub(super) fn watched(&self) -> Vec<(Arc<View>, bool)> {
         let state = self.lock();

@@ -1,14 +1,15 @@
 //! Watching tickets: one place on each replica learns of changes, for all who watch.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, FuturesUnordered, SelectAll, StreamExt};
+use time::OffsetDateTime;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -16,7 +17,7 @@ use super::hub::{Hub, Subscription, Watching};
 use super::losing::{lost, news, status_by};
 use super::{Actor, TicketError, Tickets, View};
 use crate::player_news;
-use crate::store::{MatchState, News, Sign, StoreError, Stored, TicketStatus};
+use crate::store::{MatchState, News, RecordedMatch, Sign, StoreError, Stored, TicketStatus};
 
 /// How often all watched tickets give their sign of life, and what news have not told is noticed. No player counts as gone
 /// in less than twice that.
@@ -29,6 +30,10 @@ const SWEEPS_TO_REPORT: u64 = 10;
 const STEP: usize = 512;
 /// How many of those calls are under way at once, for news.
 const AT_ONCE: usize = 4;
+/// That a match is being made with a ticket is shown if nothing else has come of it for so long: mostly it is matched by then.
+const CLAIMED_SHOWN_AFTER: Duration = Duration::from_millis(250);
+/// How many such news wait at most; further ones are shown at once.
+const CLAIMED_WAITING: usize = 1_024;
 /// For how long the store must not have a ticket until it is lost: a claim that was made before is a match by then, or
 /// never.
 const LOST_AFTER: Duration = Duration::from_secs(6);
@@ -94,6 +99,19 @@ impl Tickets {
         let views = self.views(stored.into_iter().flatten().collect()).await?;
         self.show(read, views, false);
         Ok(())
+    }
+
+    /// Shows at once that tickets are matched which somebody watches here. They are in the store by now, and news of it come
+    /// to whoever watches elsewhere.
+    pub(crate) fn show_matched(&self, found: &RecordedMatch, now: OffsetDateTime) {
+        let read = self.inner.hub.begin_reading();
+        let status = status_by(found);
+        let matched = self.inner.hub.views_of(&found.made.tickets()).into_iter().map(|view| {
+            let stored = Stored { status, ended_at: Some(now), why: None, ..view.stored.clone() };
+            let revision = found.made.definition_revision;
+            View { stored, found: Some(found.clone()), estimate: None, revision, ..View::clone(&view) }
+        });
+        self.show(read, matched.collect(), false);
     }
 
     fn show(&self, read: u64, views: Vec<View>, tell_estimates: bool) -> Vec<Arc<View>> {
@@ -221,6 +239,7 @@ impl Watchers {
         let mut games: SelectAll<BoxStream<'static, (Uuid, News)>> = SelectAll::new();
         let mut work: FuturesUnordered<BoxFuture<'static, Worked>> = FuturesUnordered::new();
         let (mut changed, mut under_way, mut sweeping, mut round) = (HashSet::new(), 0, false, 0);
+        let mut claimed: VecDeque<(Instant, Vec<Uuid>)> = VecDeque::new();
         let mut ticks = tokio::time::interval(SWEEP);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -236,7 +255,17 @@ impl Watchers {
                     games.push(follow(self.tickets.inner.hub.clone(), game, news));
                 }
                 Some((game, news)) = games.next(), if !games.is_empty() => {
-                    changed.extend(self.concerned(game, news));
+                    let soon = matches!(news, News::Claimed(_)) && claimed.len() < CLAIMED_WAITING;
+                    let concerned = self.concerned(game, news);
+                    if soon && !concerned.is_empty() {
+                        claimed.push_back((Instant::now() + CLAIMED_SHOWN_AFTER, concerned));
+                    } else {
+                        changed.extend(concerned);
+                    }
+                }
+                () = first_due(&claimed), if !claimed.is_empty() => {
+                    let due = claimed.pop_front().map(|(_, ids)| ids).unwrap_or_default();
+                    changed.extend(self.tickets.inner.hub.watched_of(due));
                 }
                 Some(worked) = work.next(), if !work.is_empty() => match worked {
                     Worked::Refreshed => under_way -= 1,
@@ -254,10 +283,18 @@ impl Watchers {
     fn concerned(&self, game: Uuid, news: News) -> Vec<Uuid> {
         let hub = &self.tickets.inner.hub;
         match news {
-            News::Changed(ids) => hub.watched_of(ids),
+            News::Changed(ids) | News::Claimed(ids) => hub.watched_of(ids),
             News::Missed => hub.watched_in(game),
             News::Arrived(_) => Vec::new(),
         }
+    }
+}
+
+/// When the first of them is to be shown.
+async fn first_due(claimed: &VecDeque<(Instant, Vec<Uuid>)>) {
+    match claimed.front() {
+        Some((at, _)) => sleep_until(*at).await,
+        None => std::future::pending().await,
     }
 }
 

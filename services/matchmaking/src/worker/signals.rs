@@ -87,7 +87,7 @@ impl Signals {
         for _ in 0..NEWS_AT_ONCE {
             match heard {
                 Ok(News::Arrived(queue)) => signal.arrivals |= queue == shared.queue.key,
-                Ok(News::Changed(ids)) => {
+                Ok(News::Changed(ids) | News::Claimed(ids)) => {
                     let room = shared.room();
                     let here = |id: &Uuid| room.as_ref().is_some_and(|room| room.contains(*id));
                     signal.changed.extend(ids.into_iter().filter(here));

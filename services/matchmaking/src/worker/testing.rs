@@ -8,7 +8,7 @@ use pkg_api::log::v1::Record;
 use pkg_bus::{Bus, MemoryBus, Retentions};
 use pkg_db::Database;
 use pkg_db::testing::TestDatabase;
-use pkg_definition::Attributes;
+use pkg_definition::{Attributes, Region, TeamName};
 use pkg_log::sqlite::{Settings, SqliteLog};
 use pkg_log::{Log, Start, Topic};
 use time::OffsetDateTime;
@@ -26,10 +26,11 @@ use crate::queued_reports::QueuedReports;
 use crate::queues::Queues;
 use crate::rating::Rating;
 use crate::store::{
-    Created, MatchStore, MemoryTickets, NewTicket, QueueId, RatingStore, SqlMatches, SqlRatings, Stored, TicketStatus,
-    TicketStore,
+    Created, Match, MatchPlayer, MatchStore, MatchTeam, MemoryTickets, NewTicket, QueueId, RatingStore, SqlMatches,
+    SqlRatings, Stored, TicketStatus, TicketStore,
 };
 use crate::ticket::{Latencies, Player, Regions, Ticket};
+use crate::tickets::{Ports, Tickets};
 use crate::worker::Tools;
 
 /// How long anything may take.
@@ -121,6 +122,16 @@ impl World {
     pub(crate) fn process(&self) -> Arc<Tools> {
         let counters = Counters::new();
         let endings = self.endings();
+        let (reports, _reporter) = QueuedReports::new(self.channel());
+        let (watched, _watchers) = Tickets::new(Ports {
+            tickets: self.tickets.clone(),
+            matches: self.matches.clone(),
+            ratings: self.ratings.clone(),
+            queues: self.queues.clone(),
+            bus: self.bus.clone(),
+            reports,
+            ambient: self.ambient.clone(),
+        });
         let dispatcher = Dispatcher::new(dispatch::Parts {
             game: self.channel(),
             log: self.log.clone(),
@@ -128,6 +139,7 @@ impl World {
             matches: self.matches.clone(),
             tickets: self.tickets.clone(),
             endings: endings.clone(),
+            watched,
             ambient: self.ambient.clone(),
             counters: counters.clone(),
         });
@@ -161,6 +173,24 @@ impl World {
         let new = self.ticket(number);
         assert_eq!(self.tickets.create(&new).await.expect("the store is there"), Created::Done);
         new.ticket.id
+    }
+
+    /// A match of two tickets of these players.
+    pub(crate) fn match_of(&self, players: [(u128, Uuid); 2]) -> Match {
+        let team = |(number, ticket)| MatchTeam {
+            name: TeamName::parse(&format!("team-{number}")),
+            players: vec![MatchPlayer { player: player(number), ticket, wait: Duration::from_secs(1) }],
+            win_probability: Some(0.5),
+        };
+        Match {
+            id: self.ambient.id(),
+            queue: duel(),
+            session: self.ambient.id(),
+            region: Region::Global,
+            teams: players.map(team).into(),
+            definition_revision: 1,
+            created: self.ambient.now().truncate_to_millisecond(),
+        }
     }
 
     pub(crate) async fn stored(&self, ticket: Uuid) -> Stored {

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::testing::{World, duel, player, until};
 use super::*;
 use crate::grpc::harness::{GAME, Mood};
-use crate::store::{Claim, Claimed, EndReason, Match, MatchPlayer, MatchState, MatchTeam, Recorded, TicketStatus};
+use crate::store::{Claim, Claimed, EndReason, Match, MatchState, Recorded, TicketStatus};
 
 const LONG: Duration = Duration::from_hours(1);
 
@@ -53,24 +53,6 @@ impl Working {
         self.task.abort();
         self.tools.dispatcher.cut_off().await;
         let _ = self.task.await;
-    }
-}
-
-/// A match of two tickets of these players.
-fn match_of(world: &World, players: [(u128, uuid::Uuid); 2]) -> Match {
-    let team = |(number, ticket)| MatchTeam {
-        name: pkg_definition::TeamName::parse(&format!("team-{number}")),
-        players: vec![MatchPlayer { player: player(number), ticket, wait: Duration::from_secs(1) }],
-        win_probability: Some(0.5),
-    };
-    Match {
-        id: world.ambient.id(),
-        queue: duel(),
-        session: world.ambient.id(),
-        region: pkg_definition::Region::Global,
-        teams: players.map(team).into(),
-        definition_revision: 1,
-        created: world.ambient.now().truncate_to_millisecond(),
     }
 }
 
@@ -159,6 +141,19 @@ async fn tickets_of_a_match_whose_session_is_refused_wait_again() {
     until(async || (world.sessions.refused() > 0).then_some(())).await;
     world.until(one, |status| status == TicketStatus::Queued).await;
     assert!(world.matches.open_seats(GAME, &[player(1), player(2)]).await.unwrap().is_empty());
+    // Whoever reads of the match reads that it has ended.
+    let mut sessions: Vec<String> = Vec::new();
+    for record in world.records(&duel()).await {
+        match record.event {
+            Some(Event::MatchMade(made)) => sessions.push(made.session_id),
+            Some(Event::SessionEnded(ended)) => {
+                assert_eq!((&record.record_id, ended.player_ids.len()), (&ended.session_id, 0));
+                sessions.retain(|session| *session != ended.session_id);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(sessions.is_empty(), "{sessions:?}");
     world.sessions.be(Mood::Willing);
     assert_eq!(world.matched(one).await, world.matched(two).await);
     assert_eq!(world.sessions.created().len(), 1);
@@ -181,7 +176,7 @@ async fn tickets_of_a_queue_that_is_gone_end() {
 async fn who_has_a_seat_elsewhere_is_not_matched_and_the_other_waits_on() {
     let world = World::start().await;
     // The seats of a match whose tickets are not known to the store.
-    let elsewhere = match_of(&world, [(1, world.ambient.id()), (9, world.ambient.id())]);
+    let elsewhere = world.match_of([(1, world.ambient.id()), (9, world.ambient.id())]);
     let recorded = world.matches.record(std::slice::from_ref(&elsewhere), world.ambient.now()).await.unwrap();
     assert_eq!(recorded, [Recorded::Done]);
     let worker = Working::start(&world, 1);
@@ -197,8 +192,8 @@ async fn who_has_a_seat_elsewhere_is_not_matched_and_the_other_waits_on() {
 async fn a_claim_that_was_left_behind_is_finished_or_given_back() {
     let world = World::start().await;
     let tickets = [world.queue(1).await, world.queue(2).await, world.queue(3).await, world.queue(4).await];
-    let recorded = match_of(&world, [(1, tickets[0]), (2, tickets[1])]);
-    let forgotten = match_of(&world, [(3, tickets[2]), (4, tickets[3])]);
+    let recorded = world.match_of([(1, tickets[0]), (2, tickets[1])]);
+    let forgotten = world.match_of([(3, tickets[2]), (4, tickets[3])]);
     for made in [&recorded, &forgotten] {
         claim(&world, made, Duration::ZERO).await;
     }
@@ -216,7 +211,7 @@ async fn a_claim_that_was_left_behind_is_finished_or_given_back() {
 #[tokio::test]
 async fn a_recorded_match_is_dispatched_also_when_the_tickets_are_lost() {
     let world = World::start().await;
-    let made = match_of(&world, [(1, world.ambient.id()), (2, world.ambient.id())]);
+    let made = world.match_of([(1, world.ambient.id()), (2, world.ambient.id())]);
     world.matches.record(std::slice::from_ref(&made), world.ambient.now()).await.unwrap();
     let worker = Working::start(&world, 1);
     until(async || world.sessions.created().contains_key(&made.session).then_some(())).await;

@@ -37,7 +37,7 @@ const ABORT: &str = "INSERT INTO matches (match_id, game_id, queue_key, state, c
 const DISPATCHED: &str = "UPDATE matches SET state = 'dispatched', session_cursor = due.cursor FROM ( \
      SELECT match_id, new.cursor FROM unnest($1::uuid[], $2::text[]) AS new (id, cursor) \
      JOIN matches ON match_id = id WHERE state = 'made' ORDER BY match_id FOR UPDATE OF matches \
-     ) AS due WHERE matches.match_id = due.match_id";
+     ) AS due WHERE matches.match_id = due.match_id RETURNING matches.match_id";
 const BY_TICKETS: &str = concat!(
     "SELECT DISTINCT ticket_id, ",
     columns!(),
@@ -161,10 +161,11 @@ pub(super) async fn abort(pool: &PgPool, queue: &QueueId, ids: &[Uuid], now_ms: 
     insert.execute(pool).await.map(drop)
 }
 
-pub(super) async fn dispatched(pool: &PgPool, matches: &[Dispatched]) -> Result<(), sqlx::Error> {
+/// Those that are dispatched by this.
+pub(super) async fn dispatched(pool: &PgPool, matches: &[Dispatched]) -> Result<Vec<Uuid>, sqlx::Error> {
     let (ids, cursors): (Vec<Uuid>, Vec<&str>) =
         matches.iter().map(|it| (it.match_id, it.session_cursor.as_str())).unzip();
-    sqlx::query(DISPATCHED).bind(ids).bind(cursors).execute(pool).await.map(drop)
+    sqlx::query_scalar(DISPATCHED).bind(ids).bind(cursors).fetch_all(pool).await
 }
 
 pub(super) async fn matches_of_tickets(pool: &PgPool, tickets: &[Uuid]) -> Result<Vec<TicketRow>, sqlx::Error> {

@@ -88,14 +88,19 @@ pub(super) async fn abort(pool: &SqlitePool, queue: &QueueId, ids: &[Uuid], now_
     transaction.commit().await
 }
 
-pub(super) async fn dispatched(pool: &SqlitePool, matches: &[Dispatched]) -> Result<(), sqlx::Error> {
+pub(super) async fn dispatched(pool: &SqlitePool, matches: &[Dispatched]) -> Result<Vec<Uuid>, sqlx::Error> {
     const DISPATCHED: &str =
         "UPDATE matches SET state = 'dispatched', session_cursor = $2 WHERE match_id = $1 AND state = 'made'";
     let mut transaction = pkg_db::begin(pool).await?;
+    let mut done = Vec::with_capacity(matches.len());
     for it in matches {
-        sqlx::query(DISPATCHED).bind(it.match_id).bind(&it.session_cursor).execute(&mut *transaction).await?;
+        let update = sqlx::query(DISPATCHED).bind(it.match_id).bind(&it.session_cursor);
+        if update.execute(&mut *transaction).await?.rows_affected() == 1 {
+            done.push(it.match_id);
+        }
     }
-    transaction.commit().await
+    transaction.commit().await?;
+    Ok(done)
 }
 
 pub(in super::super) async fn release(

@@ -17,8 +17,10 @@ use super::READ_AT_ONCE;
 
 static POINT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../ticket_point.lua")));
 
-/// How many tickets are known without asking; about 100 bytes each.
+/// How many tickets are known without asking; about 100 bytes each…
 const KNOWN: usize = 100_000;
+/// …and how many queues they share.
+const QUEUES: usize = 10_000;
 
 /// Items of a list, by the queue that they are of.
 pub(super) type ByQueue = Vec<(Arc<QueueId>, Vec<usize>)>;
@@ -30,17 +32,26 @@ type Step = (Vec<usize>, Vec<String>);
 pub(super) struct Places {
     redis: Redis,
     known: Cache<Uuid, Arc<QueueId>>,
+    queues: Cache<QueueId, Arc<QueueId>>,
 }
 
 impl Places {
     pub(super) fn new(redis: Redis) -> Self {
-        Self { redis, known: Cache::new(KNOWN) }
+        Self { redis, known: Cache::new(KNOWN), queues: Cache::new(QUEUES) }
     }
 
     pub(super) fn learn(&self, ticket: Uuid, queue: &QueueId) {
         if self.known.get(&ticket).is_none() {
-            self.known.insert(ticket, Arc::new(queue.clone()));
+            self.known.insert(ticket, self.shared(queue));
         }
+    }
+
+    fn shared(&self, queue: &QueueId) -> Arc<QueueId> {
+        self.queues.get(queue).unwrap_or_else(|| {
+            let shared = Arc::new(queue.clone());
+            self.queues.insert(queue.clone(), shared.clone());
+            shared
+        })
     }
 
     /// The queues of these tickets, without those that nothing leads to.
@@ -63,7 +74,7 @@ impl Places {
                 let Some(text) = text else { continue };
                 let queue = read(&text)?;
                 self.learn(tickets[place], &queue);
-                queues[place] = Some(Arc::new(queue));
+                queues[place] = Some(self.shared(&queue));
             }
         }
         Ok(by_queue(queues.into_iter().enumerate().filter_map(|(place, queue)| Some((place, queue?)))))
@@ -85,7 +96,7 @@ impl Places {
             for (place, noted) in places.into_iter().zip(noted) {
                 let new = &batch[place];
                 if noted == write(&new.queue) {
-                    let queue = Arc::new(new.queue.clone());
+                    let queue = self.shared(&new.queue);
                     self.known.insert(new.ticket.id, queue.clone());
                     here.push((place, queue));
                 }
