@@ -31,7 +31,6 @@ use self::pauses::Pauses;
 use self::session::NotCreated;
 use crate::counters::Counters;
 use crate::endings::Endings;
-use crate::grpc::GameChannel;
 use crate::in_flight::Flight;
 use crate::player_news::{self, News};
 use crate::store::{
@@ -41,6 +40,7 @@ use crate::store::{
 use crate::ticket_message;
 use crate::tickets::Tickets;
 use crate::worker::Hold;
+use pkg_middleware::AnyChannel;
 
 /// How many sessions are created at once by this process.
 const CREATED_AT_ONCE: usize = 64;
@@ -59,7 +59,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 /// What dispatching works with.
 pub struct Parts {
-    pub game: GameChannel,
+    pub game: AnyChannel,
     pub log: Arc<dyn Log>,
     pub bus: Arc<dyn Bus>,
     pub matches: Arc<dyn MatchStore>,

@@ -1,7 +1,6 @@
 //! The edge of the service: requests are parsed, the domain is called, its results are mapped.
 
 mod answer;
-mod channel;
 #[cfg(test)]
 pub(crate) mod harness;
 mod matchmaking;
@@ -9,5 +8,4 @@ mod parse;
 mod problems;
 mod watching;
 
-pub use channel::GameChannel;
 pub use matchmaking::MatchmakingApi;

@@ -36,14 +36,14 @@ use pkg_ambient::Ambient;
 use pkg_api::matchmaking::v1::matchmaking_service_server::MatchmakingServiceServer;
 use pkg_bus::Bus;
 use pkg_log::Log;
-use pkg_middleware::{Dependency, Service};
+use pkg_middleware::{AnyChannel, Dependency, Service};
 
 use crate::accounts_gone::AccountsGone;
 use crate::counters::Counters;
 use crate::dispatch::Dispatcher;
 use crate::endings::Endings;
 use crate::forgetting::Forgetting;
-pub use crate::grpc::GameChannel;
+
 use crate::grpc::MatchmakingApi;
 use crate::in_flight::InFlight;
 use crate::queued_reports::QueuedReports;
@@ -71,7 +71,7 @@ pub struct Deps {
     /// How far the log of accounts was followed.
     pub account_positions: SqlAccountPositions,
     /// The game service.
-    pub game: GameChannel,
+    pub game: AnyChannel,
     /// Live events; the one that clients follow.
     pub bus: Arc<dyn Bus>,
     /// Where matches are recorded, and what becomes of sessions and accounts.
@@ -101,7 +101,7 @@ pub fn build(deps: Deps) -> Service {
     let api = MatchmakingApi { tickets: seen.clone(), ambient: ambient.clone() };
     let service = Service::new("matchmaking")
         .add(MatchmakingServiceServer::new(api), access::MATCHMAKING)
-        .needs("definitions", Arc::new(queues.clone()))
+        .needs("definitions", Arc::new(queues.readiness()))
         .task("definitions of games", |shutdown| definitions.run(shutdown))
         .task("watchers of tickets", |shutdown| watchers.run(shutdown))
         .task("presence in queues", |shutdown| reporter.run(shutdown));
@@ -118,7 +118,7 @@ struct Works {
     ratings: Arc<dyn RatingStore>,
     queues: Queues,
     reports: QueuedReports,
-    game: GameChannel,
+    game: AnyChannel,
     bus: Arc<dyn Bus>,
     log: Arc<dyn Log>,
     ambient: Ambient,

@@ -7,12 +7,11 @@ use std::time::Duration;
 use metrics::Counter;
 use pkg_api::presence::v1::presence_internal_service_client::PresenceInternalServiceClient;
 use pkg_api::presence::v1::{QueuedReport, ReportQueuedRequest};
-use pkg_middleware::CallRefused;
+use pkg_middleware::{AnyChannel, CallRefused};
 use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::grpc::GameChannel;
 use crate::ticket_message::duration;
 
 /// How long somebody counts as waiting without another report.
@@ -37,12 +36,12 @@ pub struct QueuedReports {
 /// Sends reports.
 pub struct QueuedReporter {
     reports: QueuedReports,
-    channel: GameChannel,
+    channel: AnyChannel,
 }
 
 impl QueuedReports {
     /// Where reports are gathered, and what sends them.
-    pub fn new(channel: GameChannel) -> (Self, QueuedReporter) {
+    pub fn new(channel: AnyChannel) -> (Self, QueuedReporter) {
         metrics::describe_counter!(
             "muster_matchmaking_presence_dropped_total",
             "Reports of who waits in a queue that did not reach presence."

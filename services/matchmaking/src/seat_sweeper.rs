@@ -6,13 +6,12 @@ use std::time::Duration;
 use pkg_ambient::Ambient;
 use pkg_api::game::v1::session_internal_service_client::SessionInternalServiceClient;
 use pkg_api::game::v1::{BatchGetSessionStatesRequest, SessionState};
-use pkg_middleware::CallRefused;
+use pkg_middleware::{AnyChannel, CallRefused};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::counters::Counters;
-use crate::grpc::GameChannel;
 use crate::store::{MatchStore, SeatRelease, StoreError};
 
 /// How often is looked.
@@ -28,7 +27,7 @@ const ASK_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct SeatSweeper {
     pub(crate) matches: Arc<dyn MatchStore>,
-    pub(crate) game: GameChannel,
+    pub(crate) game: AnyChannel,
     pub(crate) ambient: Ambient,
     pub(crate) counters: Counters,
 }

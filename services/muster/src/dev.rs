@@ -10,7 +10,6 @@ use std::sync::Arc;
 use anyhow::Context;
 use auth_service::SqlDeviceSessions;
 use clap::Args;
-use matchmaking_service::GameChannel;
 use pkg_ambient::Ambient;
 use pkg_bus::{MemoryBus, Retentions};
 use pkg_db::{Database, SqlRevocations};
@@ -86,8 +85,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let others = AnyChannel::new(identity.over(server.in_process()));
     let game = games::embedded(&database, &bus, log.clone(), others.clone(), &ambient);
     let game = if options.examples { game.pages(examples::pages()) } else { game };
-    let to_games = GameChannel::new(others.clone());
-    let matchmaking = matches::embedded(&database, &bus, log.clone(), to_games, &ambient);
+    let matchmaking = matches::embedded(&database, &bus, log.clone(), others.clone(), &ambient);
     let leaderboard = boards::embedded(&database, &bus, log.clone(), others, &ambient);
     let server = server.mount(auth).mount(game).mount(matchmaking).mount(leaderboard);
     let bound = run::bind(server).await?;

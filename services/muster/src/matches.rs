@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use matchmaking_service::{
-    Deps, GameChannel, MemoryTickets, RedisTickets, SqlAccountPositions, SqlLeases, SqlMatches, SqlRatings,
-};
+use matchmaking_service::{Deps, MemoryTickets, RedisTickets, SqlAccountPositions, SqlLeases, SqlMatches, SqlRatings};
 use pkg_ambient::Ambient;
 use pkg_bus::{Bus, MemoryBus};
 use pkg_db::Database;
 use pkg_log::Log;
-use pkg_middleware::Service;
+use pkg_middleware::{AnyChannel, Service};
 
 use crate::readiness::DatabaseReadiness;
 use crate::stores::Opened;
@@ -20,7 +18,7 @@ pub fn on_stores(
     tickets: RedisTickets,
     bus: Arc<dyn Bus>,
     log: Arc<dyn Log>,
-    game: GameChannel,
+    game: AnyChannel,
     ambient: &Ambient,
 ) -> Service {
     let database = &opened.database;
@@ -43,7 +41,7 @@ pub fn embedded(
     database: &Database,
     bus: &MemoryBus,
     log: Arc<dyn Log>,
-    game: GameChannel,
+    game: AnyChannel,
     ambient: &Ambient,
 ) -> Service {
     matchmaking_service::build(Deps {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use matchmaking_service::{GameChannel, RedisTickets};
+use matchmaking_service::RedisTickets;
+use pkg_middleware::AnyChannel;
 
 use crate::ground::{GameOptions, Ground, GroundOptions};
 use crate::matches;
@@ -28,7 +29,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let Ground { opened, bus, log, ambient, .. } = &ground;
     let tickets = RedisTickets::connect(opened.redis.clone()).await.context(REDIS_URL)?;
     let log = Arc::new(log.clone());
-    let matchmaking = matches::on_stores(opened, tickets.clone(), bus.clone(), log, GameChannel::new(games), ambient)
+    let matchmaking = matches::on_stores(opened, tickets.clone(), bus.clone(), log, AnyChannel::new(games), ambient)
         .task("replicas of the game service", |shutdown| watch.run(shutdown));
     ground.serve(matchmaking, async move { tickets.close().await }).await
 }

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use pkg_api::game::v1::session_internal_service_client::SessionInternalServiceClient;
 use pkg_api::game::v1::{CreateMatchSessionRequest, MatchSessionTeam};
-use pkg_middleware::CallRefused;
+use pkg_middleware::{AnyChannel, CallRefused};
 
-use crate::grpc::GameChannel;
 use crate::store::{Match, MatchTeam};
 use crate::ticket_message;
 
@@ -33,7 +32,7 @@ pub enum NotCreated {
 }
 
 /// Creates the session of a match, or finds it; answers with the cursor of its topic from its beginning.
-pub async fn create(game: GameChannel, made: &Match) -> Result<String, NotCreated> {
+pub async fn create(game: AnyChannel, made: &Match) -> Result<String, NotCreated> {
     let mut client = SessionInternalServiceClient::new(game);
     let answer = tokio::time::timeout(CREATE_WITHIN, client.create_match_session(creation(made))).await;
     let created = answer.map_err(NotCreated::InTime)?.map_err(|status| refusal(CallRefused::from(status)))?;

@@ -15,7 +15,9 @@ use pkg_auth::{Claims, Issuer, JwkSet, Role, SigningKey, Verifier};
 use pkg_bus::Bus;
 use pkg_db::SqlRevocations;
 use pkg_db::testing::TestDatabase;
-use pkg_middleware::{Guard, InProcess, RevocationWatch, ServeError, Server, Service, ServiceIdentity, Settings};
+use pkg_middleware::{
+    AnyChannel, Guard, InProcess, RevocationWatch, ServeError, Server, Service, ServiceIdentity, Settings,
+};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -25,8 +27,6 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 use tonic_types::StatusExt;
 use uuid::Uuid;
-
-use super::GameChannel;
 
 pub(crate) use self::game::Game;
 pub(crate) use self::match_sessions::{Mood, Sessions, channel};
@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// What the service under test is built of.
 pub(crate) struct Ground {
     pub(crate) database: pkg_db::Database,
-    pub(crate) game: GameChannel,
+    pub(crate) game: AnyChannel,
     pub(crate) ambient: Ambient,
 }
 
@@ -84,7 +84,7 @@ impl Harness {
         let in_process = server.in_process();
         let services = Issuer::new(service_key, "muster", "muster");
         let identity = ServiceIdentity::new(services, Uuid::from_u128(1), ambient.clone());
-        let channel = GameChannel::new(identity.over(in_process.clone()));
+        let channel = AnyChannel::new(identity.over(in_process.clone()));
         let ground = Ground { database: database.clone(), game: channel, ambient: ambient.clone() };
         let game = Game::default();
         let server = server.mount(game.service()).mount(service(ground));

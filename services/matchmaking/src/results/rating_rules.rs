@@ -6,12 +6,11 @@ use std::time::Duration;
 use pkg_api::game::v1::GetDefinitionRequest;
 use pkg_api::game::v1::catalog_service_client::CatalogServiceClient;
 use pkg_definition::{Definition, RatingRule};
-use pkg_middleware::CallRefused;
+use pkg_middleware::{AnyChannel, CallRefused};
 use quick_cache::sync::Cache;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::grpc::GameChannel;
 use crate::store::QueueId;
 
 /// How long the game service may take.
@@ -22,7 +21,7 @@ const REVISIONS: usize = 256;
 /// The rules of ratings. Cloning shares them.
 #[derive(Clone)]
 pub struct RatingRules {
-    game: GameChannel,
+    game: AnyChannel,
     revisions: Arc<Cache<(Uuid, i64), Found>>,
 }
 
@@ -40,7 +39,7 @@ pub enum RulesError {
 
 impl RatingRules {
     #[must_use]
-    pub fn new(game: GameChannel) -> Self {
+    pub fn new(game: AnyChannel) -> Self {
         Self { game, revisions: Arc::new(Cache::new(REVISIONS)) }
     }
 

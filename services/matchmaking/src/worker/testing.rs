@@ -19,7 +19,6 @@ use uuid::Uuid;
 use crate::counters::Counters;
 use crate::dispatch::{self, Dispatcher};
 use crate::endings::Endings;
-use crate::grpc::GameChannel;
 use crate::grpc::harness::{GAME, Game, Sessions, channel, definition};
 use crate::in_flight::InFlight;
 use crate::queued_reports::QueuedReports;
@@ -32,6 +31,7 @@ use crate::store::{
 use crate::ticket::{Latencies, Player, Regions, Ticket};
 use crate::tickets::{Ports, Tickets};
 use crate::worker::Tools;
+use pkg_middleware::AnyChannel;
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -108,7 +108,7 @@ impl World {
         }
     }
 
-    pub(crate) fn channel(&self) -> GameChannel {
+    pub(crate) fn channel(&self) -> AnyChannel {
         channel(&self.game, &self.sessions)
     }
 

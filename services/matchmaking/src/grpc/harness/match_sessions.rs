@@ -7,14 +7,13 @@ use http::Request;
 use pkg_api::game::v1 as api;
 use pkg_api::game::v1::catalog_service_server::CatalogServiceServer;
 use pkg_api::game::v1::session_internal_service_server::{SessionInternalService, SessionInternalServiceServer};
-use pkg_middleware::Problem;
+use pkg_middleware::{AnyChannel, Problem};
 use tonic::body::Body;
 use tonic::{Code, Response, Status};
 use tower::ServiceExt;
 use uuid::Uuid;
 
 use super::Game;
-use crate::grpc::GameChannel;
 
 /// What the sessions of the game service do when they are to be created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,10 +116,10 @@ impl SessionInternalService for Sessions {
 }
 
 /// The way to both services of the game.
-pub(crate) fn channel(game: &Game, sessions: &Sessions) -> GameChannel {
+pub(crate) fn channel(game: &Game, sessions: &Sessions) -> AnyChannel {
     let catalog = CatalogServiceServer::new(game.clone());
     let sessions = SessionInternalServiceServer::new(sessions.clone());
-    GameChannel::new(tower::service_fn(move |request: Request<Body>| {
+    AnyChannel::new(tower::service_fn(move |request: Request<Body>| {
         let (catalog, sessions) = (catalog.clone(), sessions.clone());
         async move {
             if request.uri().path().starts_with("/muster.game.v1.SessionInternalService/") {

@@ -104,7 +104,7 @@ impl World {
             *parts.lock().unwrap() = Some((store, matches, ratings, bus));
             Service::new("matchmaking")
                 .add(MatchmakingServiceServer::new(MatchmakingApi { tickets, ambient }), access::MATCHMAKING)
-                .needs("definitions", Arc::new(queues))
+                .needs("definitions", Arc::new(queues.readiness()))
                 .task("definitions", |shutdown| follower.run(shutdown))
                 .task("presence", |shutdown| reporter.run(shutdown))
                 .task("watchers", |shutdown| watchers.run(shutdown))
