@@ -62,15 +62,16 @@ mod real_metrics {
         edge.leaderboard = vec![leaderboard.api()];
         let envoy = Envoy::start(&edge);
         system_tests::Client::of(envoy.address()).register().await;
-        let metrics_with = async |of: &Muster, name: &str| {
-            system_tests::eventually(name, async || {
+        // What comes with the first record and the first partition.
+        let metrics_with = async |of: &Muster, names: &[&str]| {
+            system_tests::eventually("the process has these metrics", async || {
                 let metrics = Curl::to(of.admin()).text("/metrics");
-                metrics.contains(name).then_some(metrics)
+                names.iter().all(|name| metrics.contains(name)).then_some(metrics)
             })
             .await
         };
-        let scraped = metrics_with(&replica, "muster_log_append_seconds_bucket").await
-            + &metrics_with(&leaderboard, "muster_scores_lag_records").await
+        let scraped = metrics_with(&replica, &["muster_log_append_seconds_bucket", "muster_log_appends_total"]).await
+            + &metrics_with(&leaderboard, &["muster_scores_lag_records"]).await
             + &Curl::to(game.admin()).text("/metrics")
             + &Curl::to(matchmaking.admin()).text("/metrics")
             + &Curl::to(envoy.admin()).text("/stats/prometheus");
