@@ -319,9 +319,13 @@ impl Publisher {
         retained: bool,
     ) -> anyhow::Result<Self> {
         let mut clock = tokio::time::interval(pace);
-        while Instant::now() < window.end {
+        // The last events come back to who has published them, too.
+        let end = tokio::time::sleep_until(window.end + LAST_DELIVERIES);
+        tokio::pin!(end);
+        loop {
             tokio::select! {
-                _ = clock.tick() => self.publish(heard, retained),
+                () = &mut end => break,
+                _ = clock.tick(), if Instant::now() < window.end => self.publish(heard, retained),
                 told = self.told.recv() => match told.context("the stream ended")? {
                     Told::Event(published) => heard.hear(number, published),
                     Told::Refused => bail!("a publication was refused"),
