@@ -243,11 +243,12 @@ impl Stream {
     }
 
     fn hear(&mut self, message: &[u8]) {
+        // First, for who waits for the first message wants to have heard it.
+        (self.hears)(message);
         if let Some(opened) = self.opened.take() {
             // Nobody waits any more if the run was given up.
             let _ = opened.send(());
         }
-        (self.hears)(message);
     }
 }
 

@@ -1,6 +1,8 @@
 //! Guests come back: sign-ins of devices that have an account.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::ensure;
 use pkg_ambient::Ambient;
@@ -12,6 +14,9 @@ use crate::load::{Caller, Dice, Load, each};
 use crate::report::{Permitted, Report, Target};
 
 const TARGET_PER_SECOND: f64 = 10_000.0;
+/// How many sign in at once where that is not what is measured, on how many connections.
+const SIGN_INS: usize = 64;
+const SIGN_IN_CONNECTIONS: NonZeroU32 = NonZeroU32::new(8).expect("not zero");
 
 pub async fn run(accounts: &Accounts, devices: usize, report: &mut Report) -> anyhow::Result<()> {
     ensure!(devices > 0, "--devices is not zero");
@@ -34,6 +39,23 @@ pub async fn run(accounts: &Accounts, devices: usize, report: &mut Report) -> an
 pub fn device_secret() -> String {
     let [high, low] = [Ambient::system().random(), Ambient::system().random()].map(u128::from_be_bytes);
     format!("{high:032x}{low:032x}")
+}
+
+/// So many guests sign in at an address that nobody is limited at. Answers with their access tokens.
+pub async fn sign_in(address: SocketAddr, guests: usize) -> anyhow::Result<Vec<String>> {
+    let connections = Connections::open(address, SIGN_IN_CONNECTIONS).await?;
+    let tokens = Arc::new(Mutex::new(Vec::with_capacity(guests)));
+    each(0..guests, SIGN_INS, |number| {
+        let (mut client, tokens) = (connections.client(number), tokens.clone());
+        async move {
+            let (signed_in, _) = client.log_in_with_device(&device_secret()).await?;
+            tokens.lock().unwrap_or_else(PoisonError::into_inner).push(signed_in.access_token);
+            Ok(())
+        }
+    })
+    .await?;
+    let mut tokens = tokens.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(std::mem::take(&mut *tokens))
 }
 
 /// The first sign-in of each device.

@@ -178,4 +178,4 @@ fn window(warm_up: Duration, measured: Duration) -> Window {
 }
 
 /// How many connections callers share.
-pub const CONNECTIONS: NonZeroU32 = NonZeroU32::new(8).expect("not zero");
+const CONNECTIONS: NonZeroU32 = NonZeroU32::new(8).expect("not zero");

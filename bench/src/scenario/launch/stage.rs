@@ -1,7 +1,6 @@
 //! All services of production behind Envoy.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use pkg_ambient::Ambient;
@@ -14,23 +13,19 @@ use pkg_api::game::v1::{
 use pkg_auth::Role;
 use tempfile::TempDir;
 
-use crate::client::Connections;
 use crate::crowd::Deployment;
 use crate::edge;
-use crate::load::each;
 use crate::lobby::{Lobby, Place, Player};
 use crate::muster::{Executable, Keys, Server};
 use crate::process::Parties;
-use crate::scenario::guest::device_secret;
-use crate::scenario::scores::{CONNECTIONS, Submit};
+use crate::scenario::guest::sign_in;
+use crate::scenario::scores::Submit;
 use crate::stores::{StoreOptions, Stores};
 
 const QUEUE: &str = "duel";
 const BOARD: &str = "points";
 /// More than anybody submits.
 const RATE: i32 = 1_000_000;
-/// How many sign in at once.
-const SIGN_INS: usize = 32;
 /// How long sessions last at most: what is left of them in Redis goes away.
 const SESSION_LIFETIME: prost_types::Duration = prost_types::Duration { seconds: 15 * 60, nanos: 0 };
 
@@ -71,14 +66,14 @@ impl Stage {
 
     /// So many players who write scores, each with a token of their own.
     pub async fn writers(&self, count: usize) -> anyhow::Result<Vec<Submit>> {
-        let tokens = self.sign_in(count).await?;
+        let tokens = sign_in(self.envoy.address, count).await?;
         Submit::by_themselves(&[self.envoy.address], &self.game, BOARD, tokens).await
     }
 
     /// So many players who look for a match.
     pub async fn players(&self, count: usize) -> anyhow::Result<Vec<Player>> {
         let lobby = Lobby::open(&[self.envoy.address], Place { game: self.game.clone(), queue: QUEUE }).await?;
-        let tokens = self.sign_in(count).await?;
+        let tokens = sign_in(self.envoy.address, count).await?;
         Ok(tokens.into_iter().enumerate().map(|(number, token)| lobby.player(number, token)).collect())
     }
 
@@ -87,23 +82,6 @@ impl Stage {
         let parties =
             self.services.iter().fold(parties, |parties, (name, server)| parties.and(name, server.pid(), false));
         self.stores.count(parties)
-    }
-
-    /// The access tokens of so many guests.
-    async fn sign_in(&self, count: usize) -> anyhow::Result<Vec<String>> {
-        let connections = Connections::open(self.envoy.address, CONNECTIONS).await?;
-        let tokens = Arc::new(Mutex::new(Vec::with_capacity(count)));
-        each(0..count, SIGN_INS, |number| {
-            let (mut client, tokens) = (connections.client(number), tokens.clone());
-            async move {
-                let (signed_in, _) = client.log_in_with_device(&device_secret()).await?;
-                tokens.lock().unwrap_or_else(PoisonError::into_inner).push(signed_in.access_token);
-                Ok(())
-            }
-        })
-        .await?;
-        let mut tokens = tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(std::mem::take(&mut *tokens))
     }
 }
 

@@ -1,9 +1,7 @@
 //! What tickets are measured on.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -18,10 +16,8 @@ use pkg_auth::Role;
 use tempfile::TempDir;
 
 use super::super::events::Where;
-use super::super::guest::device_secret;
-use crate::client::Connections;
+use super::super::guest::sign_in;
 use crate::crowd::Deployment;
-use crate::load::each;
 use crate::lobby::{Lobby, Place};
 use crate::muster::{Executable, Keys, Server};
 use crate::process::{Parties, resident_bytes};
@@ -33,9 +29,6 @@ pub const DUEL: &str = "duel";
 pub const APART: &str = "apart";
 const WINDOW: f64 = 1_000.0;
 const NARROW_WINDOW: f64 = 1.0;
-/// How many sign in at once, on how many connections.
-const SIGN_INS: usize = 64;
-const SIGN_IN_CONNECTIONS: NonZeroU32 = NonZeroU32::new(8).expect("not zero");
 /// How long players may be silent, and tickets wait: longer than any run.
 const PRESENCE: Duration = Duration::from_mins(10);
 const LIFETIME: Duration = Duration::from_mins(15);
@@ -93,19 +86,7 @@ impl Stage {
 
     /// The access tokens of so many guests.
     pub async fn sign_in(&self, players: usize) -> anyhow::Result<Vec<String>> {
-        let connections = Connections::open(self.services.auth(), SIGN_IN_CONNECTIONS).await?;
-        let tokens = Arc::new(Mutex::new(Vec::with_capacity(players)));
-        each(0..players, SIGN_INS, |number| {
-            let (mut client, tokens) = (connections.client(number), tokens.clone());
-            async move {
-                let (signed_in, _) = client.log_in_with_device(&device_secret()).await?;
-                tokens.lock().unwrap_or_else(PoisonError::into_inner).push(signed_in.access_token);
-                Ok(())
-            }
-        })
-        .await?;
-        let mut tokens = tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(std::mem::take(&mut *tokens))
+        sign_in(self.services.auth(), players).await
     }
 
     /// Starts the matchmaking service anew.
