@@ -135,7 +135,7 @@ impl BoardsRebuild {
     }
 
     async fn period(&self, board: &BoardId, rules: &BoardRules, span: &PeriodSpan) -> Result<(), BoardsRebuildError> {
-        let place = Place { board: board.clone(), order: rules.order, period: span.id };
+        let place = Place::new(board, rules, span.id);
         for _ in 0..ATTEMPTS {
             match rebuild(self.stores(), &place, span).await? {
                 Rebuilt::Done => return Ok(()),

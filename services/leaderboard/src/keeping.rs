@@ -12,10 +12,11 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::board::BoardId;
-use crate::catalog::{Catalog, DefinedBoard};
+use crate::catalog::Catalog;
 use crate::mending::Mender;
 use crate::outcomes::Outcomes;
-use crate::store::{BoardStore, Head, HistoryStore, Mark, Place, Read, StoreError};
+use crate::rebuild::{Stores, missing};
+use crate::store::{BoardStore, Head, HistoryStore, Mark, StoreError};
 
 /// The pause between two rounds.
 const ROUND_PAUSE: Duration = Duration::from_secs(2);
@@ -105,12 +106,10 @@ impl Keeper {
     /// Has the periods of now rebuilt that are missing.
     async fn search(&self, board: &BoardId) -> Result<(), StoreError> {
         let Some(defined) = self.catalog.known(board) else { return Ok(()) };
-        let DefinedBoard { rules, .. } = &*defined;
-        for span in rules.periods_at(self.ambient.now()) {
-            let place = Place { board: board.clone(), order: rules.order, period: span.id };
-            if self.boards.page(&place, None, 0).await? == Read::Missing {
-                self.mender.rebuild_soon(&defined, span);
-            }
+        let stores = Stores { history: &*self.history, boards: &*self.boards, ambient: &self.ambient };
+        let now = defined.rules.periods_at(self.ambient.now());
+        for span in missing(stores, board, &defined.rules, now).await? {
+            self.mender.rebuild_soon(&defined, span);
         }
         Ok(())
     }

@@ -169,7 +169,7 @@ impl MenderParts {
     }
 
     async fn rebuild(&self, board: &DefinedBoard, span: &PeriodSpan) -> Result<(), StoreError> {
-        let place = Place { board: board.id.clone(), order: board.rules.order, period: span.id };
+        let place = Place::new(&board.id, &board.rules, span.id);
         for _ in 0..REBUILD_ATTEMPTS {
             match rebuild(self.stores(), &place, span).await? {
                 Rebuilt::Done => {

@@ -155,7 +155,7 @@ impl NewsTeller {
     async fn views(&self, board: &DefinedBoard) -> Result<Vec<api::BoardView>, TellError> {
         let mut views = Vec::new();
         for span in board.rules.periods_at(self.ambient.now()) {
-            let place = Place { board: board.id.clone(), order: board.rules.order, period: span.id };
+            let place = Place::new(&board.id, &board.rules, span.id);
             let Read::Found(seen) = self.boards.page(&place, None, TOP).await? else { return Err(TellError::Missing) };
             views.push(message::view(&board.id, &span, Some(&seen), TOP));
         }

@@ -242,7 +242,7 @@ impl Readings {
                 span
             }
         };
-        let place = Place { board: asked.board.clone(), order: board.rules.order, period: span.id };
+        let place = Place::new(&board.id, &board.rules, span.id);
         Ok(At { board, span, place: Arc::new(place), min_offset: asked.min_offset })
     }
 

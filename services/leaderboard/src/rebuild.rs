@@ -146,7 +146,7 @@ async fn replay(
             Applied::Missing => {
                 let spans = step.periods.iter().map(|changes| span(rules, changes.period)).collect();
                 for span in missing(stores, board, rules, spans).await? {
-                    rebuild(stores, &place(board, rules, span.id), &span).await?;
+                    rebuild(stores, &Place::new(board, rules, span.id), &span).await?;
                 }
                 return Ok(());
             }
@@ -174,7 +174,7 @@ fn changes(rules: &BoardRules, scores: &[Replayed], now: OffsetDateTime) -> Vec<
 }
 
 /// Those of these periods that are not there.
-async fn missing(
+pub(crate) async fn missing(
     stores: Stores<'_>,
     board: &BoardId,
     rules: &BoardRules,
@@ -182,7 +182,7 @@ async fn missing(
 ) -> Result<Vec<PeriodSpan>, StoreError> {
     let mut missing = Vec::new();
     for span in spans {
-        if stores.boards.page(&place(board, rules, span.id), None, 0).await? == Read::Missing {
+        if stores.boards.page(&Place::new(board, rules, span.id), None, 0).await? == Read::Missing {
             missing.push(span);
         }
     }
@@ -202,10 +202,6 @@ async fn periods(stores: Stores<'_>, board: &BoardId) -> Result<Vec<PeriodId>, S
         }
     }
     Ok(periods)
-}
-
-fn place(board: &BoardId, rules: &BoardRules, period: PeriodId) -> Place {
-    Place { board: board.clone(), order: rules.order, period }
 }
 
 fn span(rules: &BoardRules, period: PeriodId) -> PeriodSpan {

@@ -62,7 +62,7 @@ async fn repair(tools: Arc<Tools>, board: Arc<DefinedBoard>, span: PeriodSpan) -
     // It is never closed.
     let _place = places.acquire().await;
     let stores = Stores { history: &**history, boards: &**boards, ambient };
-    let place = Place { board: board.id.clone(), order: board.rules.order, period: span.id };
+    let place = Place::new(&board.id, &board.rules, span.id);
     let until = Instant::now() + PATIENCE;
     loop {
         if catch_up(stores, &board.id, &board.rules).await?.is_none() {

@@ -32,7 +32,7 @@ impl<'a> World<'a> {
     }
 
     fn all_time(&self) -> Place {
-        place(&self.board, &self.rules, PeriodId::ALL_TIME)
+        Place::new(&self.board, &self.rules, PeriodId::ALL_TIME)
     }
 
     /// Scores of a player each, one offset after the other, into the history; and what follows for the board.
@@ -71,14 +71,14 @@ impl<'a> World<'a> {
     async fn mend(&self) {
         let caught_up = catch_up(self.stores, &self.board, &self.rules).await.unwrap().unwrap();
         for span in caught_up.missing {
-            let place = place(&self.board, &self.rules, span.id);
+            let place = Place::new(&self.board, &self.rules, span.id);
             assert_eq!(rebuild(self.stores, &place, &span).await.unwrap(), Rebuilt::Done);
         }
     }
 
     /// All of a period.
     async fn view(&self, period: PeriodId) -> BoardView {
-        let place = place(&self.board, &self.rules, period);
+        let place = Place::new(&self.board, &self.rules, period);
         let page = async |after| match self.stores.boards.page(&place, after, ENTRIES_MAX).await.unwrap() {
             Read::Found(view) => view,
             Read::Missing => panic!("it is missing"),
@@ -130,7 +130,7 @@ async fn scores_go_on_while_a_lost_board_is_rebuilt(world: &World<'_>, lose: imp
 
     let rebuilding = async {
         for span in &caught_up.missing {
-            let place = place(&world.board, &world.rules, span.id);
+            let place = Place::new(&world.board, &world.rules, span.id);
             assert_eq!(rebuild(world.stores, &place, span).await.unwrap(), Rebuilt::Done);
         }
     };
@@ -155,7 +155,7 @@ async fn a_board_that_is_there_is_rebuilt(world: &World<'_>) {
     world.score(&[(1, 1), (2, 2), (1, 3)]).await;
     let before = world.view(PeriodId::ALL_TIME).await;
     for span in world.rules.periods_at(world.now()) {
-        let place = place(&world.board, &world.rules, span.id);
+        let place = Place::new(&world.board, &world.rules, span.id);
         assert_eq!(rebuild(world.stores, &place, &span).await.unwrap(), Rebuilt::Done);
     }
     assert_eq!(world.view(PeriodId::ALL_TIME).await, before);

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::board::{BoardId, Entry, PeriodId, PlaceKey};
+use crate::board::{BoardId, BoardRules, Entry, PeriodId, PlaceKey};
 
 /// The most entries that one call reads; who asks for more gets so many.
 pub const ENTRIES_MAX: usize = 4_000;
@@ -104,6 +104,14 @@ pub struct Place {
     pub order: Order,
     /// Which period.
     pub period: PeriodId,
+}
+
+impl Place {
+    /// A period of a board that has these rules.
+    #[must_use]
+    pub fn new(board: &BoardId, rules: &BoardRules, period: PeriodId) -> Self {
+        Self { board: board.clone(), order: rules.order, period }
+    }
 }
 
 /// What was read.

@@ -72,7 +72,7 @@ impl Finder {
             if !now.iter().any(|span| span.id == standing.period) {
                 return None;
             }
-            let place = Place { board: board.clone(), order: defined.rules.order, period: standing.period };
+            let place = Place::new(board, &defined.rules, standing.period);
             // A rank that cannot be had now is left out: what was recorded is the answer.
             self.ranks.call(Ranked { place, player: row.player }).await.ok()?.ok()?
         });
