@@ -1,8 +1,10 @@
-//! Calls that wait for a store at the same time, made as one.
+//! Calls that wait for a store at the same time, made as one: different ones by a [`Batcher`], equal ones by [`Sharing`].
 //!
 //! Nothing waits for a fuller batch: what has come in while the batch before was under way is the next one. So a single
 //! call is as fast as without, and under load the cost of a round trip is shared. A batch that is slow, since a server
 //! hangs, does not hold up the next one for long.
+
+mod sharing;
 
 use std::fmt;
 use std::pin::pin;
@@ -10,6 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
+
+pub use sharing::Sharing;
 
 /// The most calls in one batch.
 pub const MAX_BATCH: usize = 128;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use pkg_api::game::v1 as api;
 use pkg_api::game::v1::catalog_service_client::CatalogServiceClient;
+use pkg_batching::Sharing;
 use pkg_definition::Definition;
 use pkg_middleware::{AnyChannel, CallRefused, Dependency};
 use quick_cache::sync::Cache;
@@ -70,6 +71,7 @@ struct Inner<G> {
     caught_up: watch::Sender<bool>,
     /// When games were asked for.
     asked: Cache<Uuid, Instant>,
+    asking: Sharing<Uuid, Result<(), CatalogError>>,
     channel: AnyChannel,
 }
 
@@ -94,6 +96,7 @@ impl<G: Learned> Catalog<G> {
             changed: watch::Sender::new(0),
             caught_up: watch::Sender::new(false),
             asked: Cache::new(ASKED_MAX),
+            asking: Sharing::default(),
             channel,
         });
         let catalog = Self { inner };
@@ -132,18 +135,25 @@ impl<G: Learned> Catalog<G> {
         }
     }
 
-    /// A game as it is now, for something that is missing in it as it is known here: asked for, unless that was done a
-    /// moment ago.
+    /// A game as it is now, for something that is missing in it as it is known here: asked for once for all who need it at
+    /// the same time, unless that was done a moment ago.
     pub async fn ask(&self, game: Uuid) -> Result<Arc<G>, CatalogError> {
-        let asked = self.inner.asked.get(&game).is_some_and(|since| since.elapsed() < ASKED_FOR);
-        if !asked {
-            let state = self.fetch(game).await;
-            if !matches!(state, Err(CatalogError::Unavailable(_))) {
-                self.inner.asked.insert(game, Instant::now());
-            }
-            self.apply(game, &state?, Source::Asked)?;
-        }
+        let catalog = self.clone();
+        let ask = move || catalog.clone().ask_now(game);
+        let answer = self.inner.asking.call(game, ask).await;
+        answer.unwrap_or_else(|unanswered| Err(CatalogError::Unavailable(Arc::new(unanswered))))?;
         self.known(game).ok_or(CatalogError::NotFound)
+    }
+
+    async fn ask_now(self, game: Uuid) -> Result<(), CatalogError> {
+        if self.inner.asked.get(&game).is_some_and(|since| since.elapsed() < ASKED_FOR) {
+            return Ok(());
+        }
+        let state = self.fetch(game).await;
+        if !matches!(state, Err(CatalogError::Unavailable(_))) {
+            self.inner.asked.insert(game, Instant::now());
+        }
+        self.apply(game, &state?, Source::Asked)
     }
 
     async fn fetch(&self, game: Uuid) -> Result<api::DefinitionState, CatalogError> {

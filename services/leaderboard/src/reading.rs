@@ -1,11 +1,11 @@
 //! Reading boards and their history.
 
 mod repairing;
-mod sharing;
 
 use std::sync::Arc;
 
 use pkg_ambient::Ambient;
+use pkg_batching::Sharing;
 use pkg_definition::Period;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -15,7 +15,6 @@ use crate::catalog::{BoardError, Catalog, DefinedBoard};
 use crate::store::{BoardStore, BoardView, HistoryStore, Place, Ranked, Read, ScoreRow, StoreError};
 use crate::watermarks::Watermarks;
 use repairing::{Repaired, Repairs};
-use sharing::Sharing;
 
 /// How often a board that is lost while it is read is read again.
 const ATTEMPTS: usize = 8;
@@ -153,7 +152,7 @@ impl Readings {
     #[must_use]
     pub fn new(ports: Ports) -> Self {
         let repairs = Repairs::new(ports.history.clone(), ports.boards.clone(), ports.ambient.clone());
-        Self { ports, tops: Sharing::new(), repairs }
+        Self { ports, tops: Sharing::default(), repairs }
     }
 
     /// The best entries, or those behind a place.

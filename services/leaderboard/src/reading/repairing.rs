@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pkg_ambient::Ambient;
+use pkg_batching::Sharing;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 
-use super::sharing::Sharing;
 use crate::board::{BoardId, PeriodId, PeriodSpan};
 use crate::catalog::DefinedBoard;
 use crate::rebuild::{Rebuilt, Stores, catch_up, rebuild};
@@ -46,7 +46,7 @@ pub(super) enum Repaired {
 impl Repairs {
     pub(super) fn new(history: Arc<dyn HistoryStore>, boards: Arc<dyn BoardStore>, ambient: Ambient) -> Self {
         let tools = Tools { history, boards, ambient, places: Semaphore::new(AT_ONCE) };
-        Self { tools: Arc::new(tools), calls: Sharing::new() }
+        Self { tools: Arc::new(tools), calls: Sharing::default() }
     }
 
     /// Repairs a period, once for all who need it at the same time.

@@ -5,9 +5,10 @@ use std::hash::Hash;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pkg_batching::Unanswered;
 use tokio::sync::oneshot;
 use tokio::task::coop;
+
+use crate::Unanswered;
 
 /// Makes the calls. Cloning shares it.
 ///
@@ -26,16 +27,18 @@ impl<K, V> Clone for Sharing<K, V> {
     }
 }
 
+/// Nothing is under way.
+impl<K, V> Default for Sharing<K, V> {
+    fn default() -> Self {
+        Self { waiting: Arc::default() }
+    }
+}
+
 impl<K, V> Sharing<K, V>
 where
     K: Clone + Eq + Hash + Send + 'static,
     V: Clone + Send + 'static,
 {
-    /// Nothing is under way.
-    pub fn new() -> Self {
-        Self { waiting: Arc::default() }
-    }
-
     /// What the work for a key answers; it goes on if this future is dropped. Whose `work` it is makes no difference: that of
     /// one key is always the same.
     pub async fn call<F>(&self, key: K, work: impl Fn() -> F + Send + 'static) -> Result<V, Unanswered>
@@ -151,7 +154,7 @@ mod tests {
 
     #[tokio::test]
     async fn those_who_come_while_work_is_under_way_share_the_next_one() {
-        let (sharing, work) = (Sharing::new(), Work::new());
+        let (sharing, work) = (Sharing::default(), Work::new());
         let first = tokio::spawn(work.clone().call(sharing.clone(), "a"));
         work.until_begun(1).await;
         let (shared, own) = (sharing.clone(), work.clone());
@@ -174,7 +177,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_that_panics_is_begun_again() {
-        let (sharing, work) = (Sharing::new(), Work::new());
+        let (sharing, work) = (Sharing::default(), Work::new());
         work.begun.store(12, Ordering::SeqCst);
         work.go.add_permits(2);
         assert_eq!(work.clone().call(sharing.clone(), "a").await, Err(Unanswered));
@@ -183,7 +186,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_gives_up_is_not_worked_for() {
-        let (sharing, work) = (Sharing::new(), Work::new());
+        let (sharing, work) = (Sharing::default(), Work::new());
         let first = tokio::spawn(work.clone().call(sharing.clone(), "a"));
         work.until_begun(1).await;
         let given_up = tokio::time::timeout(std::time::Duration::ZERO, work.clone().call(sharing.clone(), "a")).await;
