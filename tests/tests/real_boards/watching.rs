@@ -14,6 +14,8 @@ use crate::system::System;
 const WATCHERS: usize = 1_000;
 const PLAYERS: usize = 40;
 const UPDATES: usize = 1_000;
+/// How many entries are watched.
+const SHOWN: usize = 10;
 /// 200 a second.
 const PERIOD: Duration = Duration::from_millis(5);
 /// More messages a second than that would be a flood.
@@ -27,11 +29,13 @@ async fn a_thousand_see_the_same_end_and_are_not_flooded() {
     // Envoy takes a hundred streams of a connection.
     let connections: Vec<_> = (0..20).map(|_| system.client()).collect();
     let writing = system.client();
-    let last = i64::try_from(UPDATES).unwrap();
+    // The last scores are of different players, and not applied in their order.
+    let end: Vec<i64> = (1..=i64::try_from(UPDATES).unwrap()).rev().take(SHOWN).collect();
     let mut watchers = JoinSet::new();
     for number in 0..WATCHERS {
         let (client, who, game) = (connections[number % 20].clone(), system.player(), game.clone());
-        watchers.spawn(async move { watch_until(&client, &who, &game, last).await });
+        let end = end.clone();
+        watchers.spawn(async move { watch_until(&client, &who, &game, &end).await });
     }
 
     let mut clock = interval(PERIOD);
@@ -52,12 +56,12 @@ async fn a_thousand_see_the_same_end_and_are_not_flooded() {
     }
     let expected = system.client().top(&players[0], &game, "best", "").await.unwrap();
     for end in &ends {
-        assert_eq!(end.entries[..], expected.entries[..10]);
+        assert_eq!(end.entries[..], expected.entries[..SHOWN]);
     }
 }
 
-/// The view in which the best one has this value.
-async fn watch_until(client: &Client, who: &SignedIn, game: &str, value: i64) -> BoardView {
+/// The view that shows these values.
+async fn watch_until(client: &Client, who: &SignedIn, game: &str, values: &[i64]) -> BoardView {
     let request =
         WatchBoardRequest { game_id: game.to_owned(), board_key: "best".to_owned(), ..WatchBoardRequest::default() };
     let mut stream = client.boards().watch_board(bearer(request, &who.token)).await.unwrap().into_inner();
@@ -66,7 +70,7 @@ async fn watch_until(client: &Client, who: &SignedIn, game: &str, value: i64) ->
         let told = timeout(LIMIT, stream.message()).await.unwrap().unwrap().unwrap();
         let Some(Message::View(view)) = told.message else { continue };
         views += 1;
-        if view.entries.first().is_some_and(|entry| entry.value == value) {
+        if view.entries.iter().map(|entry| entry.value).eq(values.iter().copied()) {
             let per_second = f64::from(views) / began.elapsed().as_secs_f64().max(1.0);
             assert!(per_second < MOST_PER_SECOND, "{per_second} views a second");
             return view;
