@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help dev stack stack-down check test test-long bench clean-stack
+.PHONY: help dev stack stack-down check test test-long bench reference clean-stack
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -24,6 +24,9 @@ test-long: ## the same with the long forms of the tests, and checks whose tools 
 
 bench: ## the benchmarks, with real servers; ARGS go to muster-bench
 	@deployments/local/bench $(ARGS)
+
+reference: ## docs/reference, made from the protos
+	cargo run --quiet --package pkg-reference -- docs/reference
 
 clean-stack: ## stops every server of ours, and removes their data and .stack
 	@deployments/local/stack clean

@@ -1,0 +1,34 @@
+//! Writes the API reference into a folder: `muster-reference docs/reference`.
+
+use std::{
+    collections::HashSet,
+    env,
+    error::Error,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use pkg_reference::{Page, pages};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let folder = env::args_os().nth(1).ok_or("which folder? As in: muster-reference docs/reference")?;
+    write(&PathBuf::from(folder), &pages(pkg_api::descriptors()))?;
+    Ok(())
+}
+
+/// Writes the pages, and removes those that are no more.
+fn write(folder: &Path, pages: &[Page]) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    for page in pages {
+        fs::write(folder.join(&page.name), &page.text)?;
+    }
+
+    let names: HashSet<_> = pages.iter().map(|page| folder.join(&page.name)).collect();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "md") && !names.contains(&path) {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
