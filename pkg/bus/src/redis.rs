@@ -301,8 +301,8 @@ impl From<RedisError> for FollowError {
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod own_cluster;
+#[cfg(test)]
 mod real_cluster;
 #[cfg(test)]
 mod real_redis;
-#[cfg(test)]
-mod server;

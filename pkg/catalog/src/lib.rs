@@ -1,6 +1,10 @@
 //! The games of the game service, as other services follow them: what a service needs of a definition, kept up to date.
 
 mod following;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};

@@ -2,8 +2,8 @@
 //!
 //! A [`Log`] has a few topics ([`Topic`]), each with a fixed number of partitions. The key of a record decides its
 //! partition ([`Topic::partition_of`]); within a partition the order is total and a record's [`Position`] is its place.
-//! Readers keep their positions themselves, in the store that they write to: the log remembers none, so work and
-//! position can be one transaction, and any position can be read again.
+//! Readers keep their positions themselves, in the store that they write to ([`SqlPositions`]): the log remembers none, so
+//! work and position can be one transaction, and any position can be read again.
 
 mod codec;
 mod consumer;
@@ -14,6 +14,7 @@ mod group;
 pub mod kafka;
 mod lease;
 mod murmur;
+mod positions;
 pub mod sqlite;
 mod tail;
 #[cfg(any(test, feature = "testing"))]
@@ -30,6 +31,7 @@ pub use consumer::{Consumer, Partition};
 pub use entry::{Appended, Entry, Position, Range, Start, Unreadable};
 pub use error::{AppendError, ReadError, Unready};
 pub use group::{Group, Work};
+pub use positions::{Positions, PositionsTable, SqlPositions};
 pub use tail::{Tail, tail};
 pub use topic::{ACCOUNTS_RETENTION, Topic, UnknownTopic};
 

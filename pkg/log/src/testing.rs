@@ -2,6 +2,7 @@
 
 pub mod contract;
 mod kafka_server;
+pub mod positions_contract;
 
 use std::ops::Deref;
 use std::time::Duration;

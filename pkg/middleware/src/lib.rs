@@ -6,6 +6,7 @@
 //! say what went wrong with a [`Problem`].
 
 mod access;
+mod actor;
 mod admin;
 mod answer;
 mod aside;
@@ -33,10 +34,14 @@ mod service;
 mod settings;
 mod stack;
 mod streams;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod trace_context;
 mod unread;
+mod watching;
 
 pub use access::{Access, AccessError, AccessTable};
+pub use actor::Actor;
 pub use admin::RenderMetrics;
 pub use aside::Aside;
 pub use caller::{Caller, RequestContext, RequestId};
@@ -52,3 +57,4 @@ pub use service::{Dependency, GrpcFuture, GrpcServer, Service};
 pub use settings::{AdminAt, Cors, Limits, SettingError, Settings};
 pub use stack::InProcess;
 pub use trace_context::{TRACEPARENT, TraceContext, TraceId};
+pub use watching::{HEARTBEAT, Watched, go_away, heartbeat, watch};

@@ -1,4 +1,6 @@
-//! A key space of its own on a Redis server for tests.
+//! For tests: key spaces of their own on a Redis server, and servers of their own.
+
+mod server;
 
 use std::ops::Deref;
 
@@ -6,6 +8,8 @@ use fred::interfaces::{ClientLike, KeysInterface};
 use futures::TryStreamExt;
 use futures::future::try_join_all;
 use pkg_ambient::Ambient;
+
+pub use server::{Copied, DURABLE, RedisServer};
 
 use crate::{Redis, Settings};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pkg_api::log::v1::record;
-use pkg_log::{Entry, Group, Log, Partition, ReadError, Topic, Work};
+use pkg_log::{Entry, Group, Log, Partition, Positions, ReadError, Topic, Work};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -16,16 +16,6 @@ use crate::store::StoreError;
 const GROUP: Group = Group { topic: Topic::Accounts, name: "game", again: Duration::from_secs(2) };
 /// How many records are read in one step.
 const STEP: usize = 500;
-
-/// How far the log of accounts was worked on: Postgres or SQLite.
-#[async_trait]
-pub trait AccountPositions: Send + Sync {
-    /// The offset to go on from; `None` before the first record.
-    async fn next_offset(&self, partition: i32) -> Result<Option<i64>, StoreError>;
-
-    /// Notes that all before this offset is done. It never goes back.
-    async fn advance(&self, partition: i32, next_offset: i64) -> Result<(), StoreError>;
-}
 
 /// Why a partition could not be worked on.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +31,7 @@ pub enum WorkError {
 /// Who gives up the seats of accounts that are gone.
 pub struct AccountsGone {
     pub(crate) log: Arc<dyn Log>,
-    pub(crate) positions: Arc<dyn AccountPositions>,
+    pub(crate) positions: Arc<dyn Positions>,
     pub(crate) sessions: Sessions,
 }
 
@@ -58,13 +48,13 @@ impl Work for AccountsGone {
 
     async fn work(&self, partition: &mut Partition) -> Result<(), WorkError> {
         // What was not read in time is past: accounts older than the records have no seats any more.
-        partition.resume(self.positions.next_offset(partition.number()).await?).await?;
+        partition.resume(self.positions.next_offset(Topic::Accounts, partition.number()).await?).await?;
         while let Some(entries) = partition.next(STEP).await? {
             for player in entries.iter().filter_map(gone) {
                 self.sessions.lose_account(player).await?;
             }
             if let Some(last) = entries.last() {
-                self.positions.advance(partition.number(), last.position.offset + 1).await?;
+                self.positions.advance(Topic::Accounts, partition.number(), last.position.offset + 1).await?;
             }
         }
         Ok(())

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use pkg_bus::{Cursor, NewEvent};
 use pkg_envelope::Audience;
+use pkg_middleware::Actor;
 use uuid::Uuid;
 
-use crate::actor::Actor;
 use crate::entity::{self, Entity, EntityOutcome, EntityRefused, Operation, Touched};
 use crate::session::{Attempt, Refused, Rules};
 use crate::session_message;

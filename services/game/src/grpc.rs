@@ -1,6 +1,5 @@
 //! The edge of the service: requests are parsed, the domain is called, its results are mapped.
 
-mod answer;
 mod catalog;
 mod clock;
 mod entity;

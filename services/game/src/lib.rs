@@ -7,7 +7,6 @@
 
 pub mod access;
 mod accounts_gone;
-mod actor;
 mod announcement;
 mod attributes;
 mod catalog;

@@ -6,11 +6,11 @@ use pkg_ambient::Ambient;
 use pkg_api::game::v1::entity_service_server::EntityServiceServer;
 use pkg_api::game::v1::session_internal_service_server::SessionInternalServiceServer;
 use pkg_api::game::v1::session_service_server::SessionServiceServer;
-use pkg_log::Log;
+use pkg_log::{Log, Positions};
 use pkg_middleware::Service;
 
 use crate::access;
-use crate::accounts_gone::{AccountPositions, AccountsGone};
+use crate::accounts_gone::AccountsGone;
 use crate::entities::Entities;
 use crate::grpc::{EntityApi, SessionApi, SessionInternalApi};
 use crate::sessions::Sessions;
@@ -19,7 +19,7 @@ use crate::sessions::Sessions;
 pub(crate) struct Play {
     pub(crate) sessions: Sessions,
     pub(crate) log: Arc<dyn Log>,
-    pub(crate) positions: Arc<dyn AccountPositions>,
+    pub(crate) positions: Arc<dyn Positions>,
     pub(crate) ambient: Ambient,
 }
 

@@ -9,10 +9,10 @@ use pkg_api::events::v1::event::Payload;
 use pkg_api::events::v1::{Event, GameEvent};
 use pkg_bus::{Bus, Cursor, NewEvent, PublishError, Published, Retention, Topic};
 use pkg_envelope::Audience;
+use pkg_middleware::Actor;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::actor::Actor;
 use crate::sessions::{self, Publishing, SessionError, Sessions};
 
 /// Events to be published on a session's topic: all of them, or none.

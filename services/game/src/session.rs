@@ -18,6 +18,7 @@ pub(crate) mod tests;
 
 use bytes::Bytes;
 use pkg_definition::{Attributes, Region, TeamName};
+use pkg_middleware::Actor;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -29,8 +30,6 @@ pub use refused::{Attempt, Refused, ResultProblem};
 pub use rules::{EventLimits, Rules};
 pub use running::Change;
 pub use seats::Joining;
-
-use crate::actor::Actor;
 
 /// The most players who were in a session, and those kicked, that are remembered; the oldest are forgotten.
 pub const MAX_FORMER: usize = 1_000;

@@ -1,6 +1,6 @@
 //! The ports of the game service, in its own words, and the contract that every adapter keeps.
 
-mod account_positions_sql;
+mod account_positions;
 mod announcements;
 #[cfg(test)]
 mod contract;
@@ -23,7 +23,7 @@ pub use pkg_store::StoreError;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-pub use account_positions_sql::SqlAccountPositions;
+pub use account_positions::SqlAccountPositions;
 pub use announcements::{AnnouncementStore, SqlAnnouncements};
 pub use entities::{EntityCommit, EntityCommitted, EntityPage, EntityStore};
 pub use games_sql::SqlGames;

@@ -15,12 +15,12 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use pkg_ambient::Ambient;
 use pkg_bus::{Bus, Cursor, Delivery, FollowError};
+use pkg_middleware::Actor;
 use uuid::Uuid;
 
 use self::followed::{Errand, Followed};
 pub use self::frames::{Outgoing, frame};
 pub use self::leases::Leases;
-use crate::actor::Actor;
 use crate::presence_signs::Signs;
 use crate::rules::Games;
 use crate::sessions::{SessionError, Sessions};

@@ -2,9 +2,9 @@
 
 use pkg_bus::{InvalidTopic, Topic};
 use pkg_definition::Key;
+use pkg_middleware::Actor;
 use uuid::Uuid;
 
-use crate::actor::Actor;
 use crate::rules::Games;
 use crate::store::StoreError;
 

@@ -59,7 +59,7 @@ use crate::grpc::{BoardInternalApi, HistoryApi, LeaderboardApi};
 use crate::keeping::Keeper;
 use crate::match_reading::MatchReadings;
 use crate::matches::MatchesFollower;
-use crate::mending::{Mender, MenderParts};
+use crate::mending::{Mender, MenderParts, Rebuilder};
 use crate::news::BoardNews;
 use crate::outcomes::Outcomes;
 use crate::projector::{Projector, ProjectorParts};
@@ -72,7 +72,7 @@ pub use crate::store::{
 use crate::store::{ErasureStore, MatchStore, Positions};
 use crate::submitting::{SubmissionParts, Submissions};
 use crate::watching::Watches;
-use crate::watermarks::Watermarks;
+use crate::watermarks::{WatermarkFollower, Watermarks};
 
 /// What the service works with.
 pub struct Deps {
@@ -129,9 +129,41 @@ struct Works {
     ambient: Ambient,
 }
 
+/// What brings scores to the boards.
+struct Scoring {
+    submissions: Submissions,
+    watermarks: Watermarks,
+    progress: WatermarkFollower,
+    projector: Projector,
+    keeper: Keeper,
+    rebuilder: Rebuilder,
+}
+
 impl Works {
     /// Scores and leaderboards.
     fn serve_scores(self, service: Service) -> Service {
+        let Scoring { submissions, watermarks, progress, projector, keeper, rebuilder } = self.clone().scoring();
+        let Self { history, boards, catalog, ambient, .. } = self;
+        let readings = Readings::new(reading::Ports {
+            catalog: catalog.clone(),
+            history,
+            boards,
+            watermarks: watermarks.clone(),
+            ambient: ambient.clone(),
+        });
+        let (watches, feeds) = Watches::new(readings.clone(), watermarks);
+        let api = LeaderboardApi { submissions, readings, watches, catalog, ambient };
+        service
+            .add(LeaderboardServiceServer::new(api), access::LEADERBOARD)
+            .task("scores", |shutdown| projector.run(shutdown))
+            .task("how far boards have come", |shutdown| progress.run(shutdown))
+            .task("boards that were lost", |shutdown| keeper.run(shutdown))
+            .task("periods that were lost", |shutdown| rebuilder.run(shutdown))
+            .task("boards that are watched", |shutdown| feeds.run(shutdown))
+    }
+
+    /// Nothing of it runs yet.
+    fn scoring(self) -> Scoring {
         let Self { history, boards, positions, catalog, news, game, bus, log, ambient } = self;
         let (counters, outcomes) = (ScoreCounters::new(), Outcomes::new());
         let (watermarks, progress) = Watermarks::new(bus, boards.clone());
@@ -164,34 +196,19 @@ impl Works {
             mender,
             counters: counters.clone(),
         });
-        let readings = Readings::new(reading::Ports {
-            catalog: catalog.clone(),
-            history: history.clone(),
-            boards: boards.clone(),
-            watermarks: watermarks.clone(),
-            ambient: ambient.clone(),
-        });
-        let (watches, feeds) = Watches::new(readings.clone(), watermarks.clone());
         let submissions = Submissions::new(SubmissionParts {
-            catalog: catalog.clone(),
+            catalog,
             game,
             log,
             history,
             boards,
             positions,
             outcomes,
-            watermarks,
-            ambient: ambient.clone(),
+            watermarks: watermarks.clone(),
+            ambient,
             counters,
         });
-        let api = LeaderboardApi { submissions, readings, watches, catalog, ambient };
-        service
-            .add(LeaderboardServiceServer::new(api), access::LEADERBOARD)
-            .task("scores", |shutdown| projector.run(shutdown))
-            .task("how far boards have come", |shutdown| progress.run(shutdown))
-            .task("boards that were lost", |shutdown| keeper.run(shutdown))
-            .task("periods that were lost", |shutdown| rebuilder.run(shutdown))
-            .task("boards that are watched", |shutdown| feeds.run(shutdown))
+        Scoring { submissions, watermarks, progress, projector, keeper, rebuilder }
     }
 
     /// Matches, what others ask of scores, and accounts that are gone.

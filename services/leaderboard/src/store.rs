@@ -34,6 +34,7 @@ mod positions;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use pkg_log::Positions;
 pub use pkg_store::StoreError;
 
 #[cfg(test)]
@@ -54,7 +55,7 @@ pub use matches::{
     QueueStats, ResultPlace, SessionResult, StoredMatch,
 };
 pub use matches_sql::SqlMatches;
-pub use positions::{Positions, SqlPositions};
+pub use positions::SqlPositions;
 
 /// A limit as SQL takes it.
 fn rows(limit: usize) -> i64 {

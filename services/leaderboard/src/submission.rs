@@ -3,22 +3,12 @@
 use std::time::Duration;
 
 use pkg_definition::Attributes;
+pub use pkg_middleware::Actor;
 use uuid::Uuid;
 
 use crate::board::BoardId;
 use crate::catalog::BoardError;
 use crate::store::{ScoreRow, StoreError};
-
-/// Who asks, as their access token says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Actor {
-    /// A player.
-    Player(Uuid),
-    /// A game server.
-    Server(Uuid),
-    /// An admin, who may play as well.
-    Admin(Uuid),
-}
 
 /// A score to submit.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,9 +1,9 @@
 //! What tests stand on.
 
+mod boards;
 mod games;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use pkg_ambient::Ambient;
 use pkg_api::log::v1::{Record, record};
@@ -11,13 +11,13 @@ use pkg_db::Database;
 use pkg_db::testing::TestDatabase;
 use pkg_log::sqlite::{Settings, SqliteLog};
 use pkg_log::{Appended, Log, Topic};
+use pkg_middleware::testing::in_time;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub(crate) use self::games::Games;
-
-/// How long anything may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) use self::boards::Exchangeable;
+pub(crate) use self::games::{Games, board_definition};
+pub(crate) use pkg_middleware::testing::{PATIENCE, until};
 
 /// A log of the test's own.
 pub(crate) struct TestLog {
@@ -57,7 +57,7 @@ impl Running {
 
     pub(crate) async fn end(self) {
         self.shutdown.cancel();
-        tokio::time::timeout(PATIENCE, self.task).await.expect("it ends in time").expect("it does not panic");
+        in_time(self.task).await.expect("it does not panic");
     }
 
     /// Wherever it is.
@@ -65,17 +65,4 @@ impl Running {
         self.task.abort();
         assert!(self.task.await.is_err_and(|error| error.is_cancelled()), "it runs until then");
     }
-}
-
-/// Asks again and again until there is an answer.
-pub(crate) async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let asking = async {
-        loop {
-            if let Some(answer) = ask().await {
-                return answer;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, asking).await.expect("it happens in time")
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pkg_api::log::v1::record;
-use pkg_log::{Entry, Group, Log, Partition, ReadError, Topic, Work};
+use pkg_log::{Entry, Group, Log, Partition, Positions, ReadError, Topic, Work};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::endings::Endings;
 use crate::queues::Queues;
-use crate::store::{AccountPositions, EndReason, RatingStore, StoreError, TicketStore};
+use crate::store::{EndReason, RatingStore, StoreError, TicketStore};
 
 /// Those who share this work.
 const GROUP: Group = Group { topic: Topic::Accounts, name: "matchmaking", again: Duration::from_secs(2) };
@@ -22,7 +22,7 @@ const STEP: usize = 500;
 /// Who takes them out.
 pub struct AccountsGone {
     pub(crate) log: Arc<dyn Log>,
-    pub(crate) positions: Arc<dyn AccountPositions>,
+    pub(crate) positions: Arc<dyn Positions>,
     pub(crate) tickets: Arc<dyn TicketStore>,
     pub(crate) ratings: Arc<dyn RatingStore>,
     pub(crate) queues: Queues,
@@ -80,12 +80,12 @@ impl Work for AccountsGone {
 
     async fn work(&self, partition: &mut Partition) -> Result<(), WorkError> {
         // What was not read in time is past: accounts older than the records have no tickets any more.
-        partition.resume(self.positions.next_offset(partition.number()).await?).await?;
+        partition.resume(self.positions.next_offset(Topic::Accounts, partition.number()).await?).await?;
         while let Some(entries) = partition.next(STEP).await? {
             let gone: Vec<Gone> = entries.iter().filter_map(gone).collect();
             self.take_out(&gone).await?;
             if let Some(last) = entries.last() {
-                self.positions.advance(partition.number(), last.position.offset + 1).await?;
+                self.positions.advance(Topic::Accounts, partition.number(), last.position.offset + 1).await?;
             }
         }
         Ok(())

@@ -35,7 +35,7 @@ use std::sync::Arc;
 use pkg_ambient::Ambient;
 use pkg_api::matchmaking::v1::matchmaking_service_server::MatchmakingServiceServer;
 use pkg_bus::Bus;
-use pkg_log::Log;
+use pkg_log::{Log, Positions};
 use pkg_middleware::{AnyChannel, Dependency, Service};
 
 use crate::accounts_gone::AccountsGone;
@@ -51,10 +51,8 @@ use crate::queues::Queues;
 use crate::results::{RatingRules, ResultsFollower};
 use crate::seat_sweeper::SeatSweeper;
 use crate::spreading::Spreading;
-use crate::store::{AccountPositions, LeaseStore, MatchStore, RatingStore};
-pub use crate::store::{
-    MemoryTickets, RedisTickets, SqlAccountPositions, SqlLeases, SqlMatches, SqlRatings, TicketStore,
-};
+use crate::store::{LeaseStore, MatchStore, RatingStore};
+pub use crate::store::{MemoryTickets, RedisTickets, SqlLeases, SqlMatches, SqlPositions, SqlRatings, TicketStore};
 use crate::tickets::{Ports, Tickets};
 use crate::worker::Tools;
 
@@ -69,7 +67,7 @@ pub struct Deps {
     /// Which worker has which queue.
     pub leases: SqlLeases,
     /// How far the log of accounts was followed.
-    pub account_positions: SqlAccountPositions,
+    pub account_positions: SqlPositions,
     /// The game service.
     pub game: AnyChannel,
     /// Live events; the one that clients follow.
@@ -125,7 +123,7 @@ struct Works {
 }
 
 impl Works {
-    fn mount(self, service: Service, leases: Arc<dyn LeaseStore>, positions: Arc<dyn AccountPositions>) -> Service {
+    fn mount(self, service: Service, leases: Arc<dyn LeaseStore>, positions: Arc<dyn Positions>) -> Service {
         let Self { tickets, seen, matches, ratings, queues, reports, game, bus, log, ambient } = self;
         let counters = Counters::new();
         let endings = Endings { tickets: tickets.clone(), bus: bus.clone(), reports, ambient: ambient.clone() };

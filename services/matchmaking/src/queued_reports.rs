@@ -78,11 +78,7 @@ impl QueuedReporter {
         let mut ticks = tokio::time::interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failing = false;
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                _ = ticks.tick() => {}
-            }
+        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
             for reports in self.reports.take().chunks(CALL) {
                 let failed = self.send(reports.to_vec()).await.err();
                 // Told once, not twice a second.

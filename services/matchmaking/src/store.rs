@@ -3,7 +3,6 @@
 //! Tickets and claims are in Redis or memory: [`TicketStore`]. They are only speed: what decides who is in which match is
 //! the unique open seat of [`MatchStore`], in Postgres or SQLite, beside [`RatingStore`] and [`LeaseStore`].
 
-mod account_positions_sql;
 mod leases;
 #[cfg(test)]
 mod leases_contract;
@@ -13,6 +12,7 @@ mod matches;
 #[cfg(test)]
 mod matches_contract;
 mod matches_sql;
+mod positions;
 mod ratings;
 #[cfg(test)]
 mod ratings_contract;
@@ -32,14 +32,14 @@ pub use pkg_store::StoreError;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-pub use account_positions_sql::SqlAccountPositions;
 pub use leases::{Lease, LeaseStore};
 pub use leases_sql::SqlLeases;
 pub use matches::{
-    Aborted, AccountPositions, Dispatched, Match, MatchPlayer, MatchState, MatchStore, MatchTeam, OpenSeat,
-    RecentWaits, Recorded, RecordedMatch, SeatHolder, SeatRelease,
+    Aborted, Dispatched, Match, MatchPlayer, MatchState, MatchStore, MatchTeam, OpenSeat, RecentWaits, Recorded,
+    RecordedMatch, SeatHolder, SeatRelease,
 };
 pub use matches_sql::SqlMatches;
+pub use positions::SqlPositions;
 pub use ratings::{Applied, RatingChange, RatingPlace, RatingStore, Results, Seeded, StoredRating};
 pub use ratings_sql::SqlRatings;
 // Tests alone give it a name.

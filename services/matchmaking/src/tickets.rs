@@ -22,6 +22,7 @@ use pkg_api::matchmaking::v1 as api;
 use pkg_batching::Batcher;
 use pkg_bus::Bus;
 use pkg_definition::{Attributes, Key};
+use pkg_middleware::Actor;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
@@ -78,17 +79,6 @@ struct Counters {
     created: Counter,
     cancelled: Counter,
     lost: Counter,
-}
-
-/// Who asks, as their access token says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Actor {
-    /// A player.
-    Player(Uuid),
-    /// A game server.
-    Server(Uuid),
-    /// An admin, who may play as well.
-    Admin(Uuid),
 }
 
 /// What somebody wants to wait for.
@@ -219,7 +209,7 @@ impl Tickets {
             Some(stored) => Some(stored),
             None => self.recovered(&[id]).await?.pop().map(|(stored, _)| stored),
         };
-        stored.filter(|stored| by.may_see(stored)).ok_or(TicketError::NotFound)
+        stored.filter(|stored| may_see(by, stored)).ok_or(TicketError::NotFound)
     }
 
     /// A sign of life of a ticket, if it comes from those who play.
@@ -269,23 +259,6 @@ impl Tickets {
     }
 }
 
-impl Actor {
-    /// The user or the credential.
-    #[must_use]
-    pub fn id(self) -> Uuid {
-        match self {
-            Self::Player(id) | Self::Server(id) | Self::Admin(id) => id,
-        }
-    }
-
-    fn may_see(self, stored: &Stored) -> bool {
-        match self {
-            Self::Player(id) => stored.ticket.players.iter().any(|player| player.id == id),
-            Self::Server(_) | Self::Admin(_) => true,
-        }
-    }
-}
-
 impl View {
     /// Whether nothing follows any more.
     #[must_use]
@@ -317,5 +290,12 @@ fn each<T>(calls: usize, answers: Result<Vec<T>, StoreError>) -> Vec<Result<T, S
     match answers {
         Ok(answers) => answers.into_iter().map(Ok).collect(),
         Err(error) => (0..calls).map(|_| Err(error.clone())).collect(),
+    }
+}
+
+fn may_see(by: Actor, stored: &Stored) -> bool {
+    match by {
+        Actor::Player(id) => stored.ticket.players.iter().any(|player| player.id == id),
+        Actor::Server(_) | Actor::Admin(_) => true,
     }
 }

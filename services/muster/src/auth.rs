@@ -76,10 +76,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     };
     let (guard, auth) = accounts::build(stores, tokens, &options.sign_in.settings(&options.tokens)?, &ambient);
 
-    let server = run::server(settings, guard, telemetry, ambient).beside(BESIDE).mount(auth);
-    let bound = run::bind(server).await?;
-    tracing::info!(address = %bound.address()?, "serving");
-    bound.serve(run::shutdown()).await?;
+    run::serve(run::server(settings, guard, telemetry, ambient).beside(BESIDE).mount(auth)).await?;
     log.close().await;
     opened.close().await;
     Ok(())

@@ -111,9 +111,7 @@ impl Ground {
     /// Serves until the process is told to end. `close` ends what the service has besides.
     pub async fn serve(self, service: Service, close: impl Future<Output = ()>) -> anyhow::Result<()> {
         let Self { ambient, opened, log, bus, settings, guard, telemetry, .. } = self;
-        let bound = run::bind(run::server(settings, guard, telemetry, ambient).mount(service)).await?;
-        tracing::info!(address = %bound.address()?, "serving");
-        bound.serve(run::shutdown()).await?;
+        run::serve(run::server(settings, guard, telemetry, ambient).mount(service)).await?;
         close.await;
         bus.close().await;
         log.close().await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use matchmaking_service::{Deps, MemoryTickets, RedisTickets, SqlAccountPositions, SqlLeases, SqlMatches, SqlRatings};
+use matchmaking_service::{Deps, MemoryTickets, RedisTickets, SqlLeases, SqlMatches, SqlPositions, SqlRatings};
 use pkg_ambient::Ambient;
 use pkg_bus::{Bus, MemoryBus};
 use pkg_db::Database;
@@ -27,7 +27,7 @@ pub fn on_stores(
         matches: SqlMatches::new(database.clone()),
         ratings: SqlRatings::new(database.clone()),
         leases: SqlLeases::new(database.clone()),
-        account_positions: SqlAccountPositions::new(database.clone()),
+        account_positions: SqlPositions::new(database.clone()),
         game,
         bus,
         log,
@@ -49,7 +49,7 @@ pub fn embedded(
         matches: SqlMatches::new(database.clone()),
         ratings: SqlRatings::new(database.clone()),
         leases: SqlLeases::new(database.clone()),
-        account_positions: SqlAccountPositions::new(database.clone()),
+        account_positions: SqlPositions::new(database.clone()),
         game,
         bus: Arc::new(bus.clone()),
         log,

@@ -42,6 +42,13 @@ pub fn server(settings: Settings, guard: Guard, metrics: Metrics, ambient: Ambie
     Server::new(settings, guard, std::sync::Arc::new(move || metrics.render()), ambient)
 }
 
+/// Serves until the process is told to end, and says when it has begun to.
+pub async fn serve(server: Server) -> anyhow::Result<()> {
+    let bound = bind(server).await?;
+    tracing::info!(address = %bound.address()?, "serving");
+    Ok(bound.serve(shutdown()).await?)
+}
+
 /// Listens, or says which option keeps it from that.
 pub async fn bind(server: Server) -> anyhow::Result<Bound> {
     server.bind().await.map_err(|error| match &error {

@@ -3,8 +3,8 @@ use std::time::Duration;
 use pkg_redis::{Settings, testing};
 
 use super::faults::nothing_is_lost_while;
+use super::own_cluster::Cluster;
 use super::real_redis::{join, verify};
-use super::server::Cluster;
 use super::*;
 use crate::contract::{self, at_once, eventually, next_number, topic};
 

@@ -5,10 +5,10 @@ use fred::types::client::ClientKillFilter;
 use fred::types::client::ClientKillType;
 use futures::FutureExt;
 use futures::future::join_all;
-use pkg_redis::{Settings, testing};
+use pkg_redis::Settings;
+use pkg_redis::testing::{self, DURABLE, RedisServer};
 
 use super::faults::nothing_is_lost_while;
-use super::server::Server;
 use super::*;
 use crate::contract::{
     self, Nodes, event, eventually, next, next_gap, next_number, next_numbers, numbered, publish, topic,
@@ -232,13 +232,13 @@ async fn a_state_and_its_event_are_one_step() {
     assert!(matches!(next(&mut reader).await, Delivery::Ended { .. }));
 }
 
-async fn connect(server: &Server) -> Redis {
+async fn connect(server: &RedisServer) -> Redis {
     Redis::connect(&server.url(), Settings::default()).await.unwrap()
 }
 
 #[tokio::test]
 async fn a_killed_server_loses_and_repeats_nothing() {
-    let mut server = Server::start();
+    let mut server = RedisServer::start_with(DURABLE);
     let (one, other) = (connect(&server).await, connect(&server).await);
     nothing_is_lost_while((&one, &other), &topic("t"), async || {
         for _ in 0..3 {
@@ -253,7 +253,7 @@ async fn a_killed_server_loses_and_repeats_nothing() {
 
 #[tokio::test]
 async fn a_killed_subscription_loses_and_repeats_nothing() {
-    let server = Server::start();
+    let server = RedisServer::start_with(DURABLE);
     let (one, other) = (connect(&server).await, connect(&server).await);
     nothing_is_lost_while((&one, &other), &topic("t"), async || {
         let client = connect(&server).await;
@@ -269,7 +269,7 @@ async fn a_killed_subscription_loses_and_repeats_nothing() {
 
 #[tokio::test]
 async fn a_server_that_lost_everything_is_told_as_a_gap() {
-    let server = Server::start();
+    let server = RedisServer::start_with(DURABLE);
     let redis = connect(&server).await;
     let (one, other) = (join(&redis).await, join(&redis).await);
     let topic = topic("t");
@@ -292,7 +292,7 @@ async fn a_server_that_lost_everything_is_told_as_a_gap() {
 
 #[tokio::test]
 async fn a_server_that_lost_the_last_events_is_told_as_a_gap() {
-    let server = Server::start();
+    let server = RedisServer::start_with(DURABLE);
     let redis = connect(&server).await;
     let bus = join(&redis).await;
     let topic = topic("t");
@@ -319,7 +319,7 @@ async fn a_server_that_lost_the_last_events_is_told_as_a_gap() {
 
 #[tokio::test]
 async fn a_bus_without_a_server_says_so() {
-    let mut server = Server::start();
+    let mut server = RedisServer::start_with(DURABLE);
     let bus = join(&connect(&server).await).await;
     let topic = topic("t");
     let mut reader = bus.reader();

@@ -104,11 +104,7 @@ impl DefinitionClock {
         let mut ticks = tokio::time::interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failing = false;
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                _ = ticks.tick() => {}
-            }
+        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
             let asked = tokio::time::timeout(POLL_TIMEOUT, self.store.clock()).await;
             let failed = match asked {
                 Ok(Ok(now)) => {

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use pkg_middleware::Actor;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Controller, Entity, NewEntity};
-use crate::actor::Actor;
 use crate::attributes::{AttributeChange, AttributeDifference};
 
 /// One step of a change.

@@ -2,10 +2,10 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use pkg_definition::{AttributeKey, AttributeValue, Attributes};
+use pkg_middleware::Actor;
 use uuid::Uuid;
 
 use super::*;
-use crate::actor::Actor;
 use crate::attributes::AttributeChange;
 
 const PLACE: (Uuid, Uuid) = (Uuid::from_u128(1), Uuid::from_u128(2));

@@ -17,7 +17,7 @@ use pkg_api::game::v1::{
     ListTrendingGamesResponse, RestoreGameRequest, RestoreGameResponse, UpdateGameRequest, UpdateGameResponse,
     WatchDefinitionsRequest, WatchDefinitionsResponse,
 };
-use pkg_middleware::{Caller, RequestContext};
+use pkg_middleware::{Caller, RequestContext, watch};
 use tonic::{Request, Response, Status};
 
 use super::parse::id;
@@ -121,6 +121,6 @@ impl CatalogService for CatalogApi {
         let draining = RequestContext::of(&request)?.draining().clone();
         let games = super::parse::ids("game_ids", &request.get_ref().game_ids, BATCH_MAX)?;
         let follower = self.feed.follow((!games.is_empty()).then_some(games)).await?;
-        Ok(Response::new(watching::stream(follower, draining, self.ambient.clone())))
+        Ok(Response::new(watch(follower, draining, self.ambient.clone())))
     }
 }

@@ -9,9 +9,10 @@ use pkg_api::game::v1::{
     DeleteEntityRequest, DeleteEntityResponse, Entity, GetEntityRequest, GetEntityResponse, ListEntitiesRequest,
     ListEntitiesResponse, UpdateEntityRequest, UpdateEntityResponse,
 };
+use pkg_middleware::Actor;
 use tonic::{Request, Response, Status};
 
-use super::parse_session::{actor, id};
+use super::parse_session::id;
 use super::{parse_entity as parse, session_problems};
 use crate::entities::Entities;
 use crate::entity::Operation;
@@ -28,7 +29,7 @@ type Answer<T> = Result<Response<T>, Status>;
 #[tonic::async_trait]
 impl EntityService for EntityApi {
     async fn create_entity(&self, request: Request<CreateEntityRequest>) -> Answer<CreateEntityResponse> {
-        let by = actor(&request)?;
+        let by = Actor::of(&request)?;
         let CreateEntityRequest { session_id, entity } = request.into_inner();
         let operation = parse::creation("entity.", entity, by, self.ambient.id())?;
         let entity = self.entities.change(id("session_id", &session_id)?, &[operation], None, by).await?;
@@ -36,7 +37,7 @@ impl EntityService for EntityApi {
     }
 
     async fn get_entity(&self, request: Request<GetEntityRequest>) -> Answer<GetEntityResponse> {
-        let by = actor(&request)?;
+        let by = Actor::of(&request)?;
         let request = request.get_ref();
         let (session, entity) = (id("session_id", &request.session_id)?, id("entity_id", &request.entity_id)?);
         let entity = self.entities.get(session, entity, by).await?;
@@ -44,7 +45,7 @@ impl EntityService for EntityApi {
     }
 
     async fn list_entities(&self, request: Request<ListEntitiesRequest>) -> Answer<ListEntitiesResponse> {
-        let by = actor(&request)?;
+        let by = Actor::of(&request)?;
         let request = request.get_ref();
         let (session, kind) = (id("session_id", &request.session_id)?, parse::kind(&request.r#type)?);
         let page = parse::page(request)?;
@@ -60,7 +61,7 @@ impl EntityService for EntityApi {
     }
 
     async fn update_entity(&self, request: Request<UpdateEntityRequest>) -> Answer<UpdateEntityResponse> {
-        let by = actor(&request)?;
+        let by = Actor::of(&request)?;
         let UpdateEntityRequest { session_id, entity_id, update } = request.into_inner();
         let operation = parse::update_of(&entity_id, update)?;
         let entity = self.entities.change(id("session_id", &session_id)?, &[operation], None, by).await?;
@@ -68,7 +69,7 @@ impl EntityService for EntityApi {
     }
 
     async fn delete_entity(&self, request: Request<DeleteEntityRequest>) -> Answer<DeleteEntityResponse> {
-        let by = actor(&request)?;
+        let by = Actor::of(&request)?;
         let request = request.get_ref();
         let version = parse::version("version", request.version)?;
         let operation = Operation::Delete { id: id("entity_id", &request.entity_id)?, version };
@@ -80,7 +81,7 @@ impl EntityService for EntityApi {
         &self,
         request: Request<BatchChangeEntitiesRequest>,
     ) -> Answer<BatchChangeEntitiesResponse> {
-        let by = actor(&request)?;
+        let by = Actor::of(&request)?;
         let request = request.into_inner();
         let session = id("session_id", &request.session_id)?;
         let batch = super::parse_session::optional_id("event_id", &request.event_id)?;

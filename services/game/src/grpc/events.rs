@@ -21,7 +21,7 @@ use pkg_api::events::v1::{
     CreateAnnouncementRequest, CreateAnnouncementResponse, ListAnnouncementsRequest, ListAnnouncementsResponse,
     PublishRequest, PublishResponse, SubscribeRequest, event_service_server,
 };
-use pkg_middleware::{Caller, Problem, RequestContext};
+use pkg_middleware::{Actor, Caller, Problem, RequestContext};
 use tonic::body::Body;
 use tonic::codec::{BufferSettings, Streaming};
 use tonic::server::{Grpc, NamedService, UnaryService};
@@ -130,7 +130,7 @@ impl EventParts {
     }
 
     async fn publish(self: Arc<Self>, request: tonic::Request<PublishRequest>) -> Handled<PublishResponse> {
-        let who = super::parse_session::actor(&request)?;
+        let who = Actor::of(&request)?;
         let outcomes = self.publisher.publish(who, parse::publication(request.into_inner())?).await?;
         Ok(tonic::Response::new(tell::outcomes(&outcomes)))
     }

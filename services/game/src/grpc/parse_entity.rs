@@ -6,13 +6,12 @@ use bytes::Bytes;
 use pkg_api::game::v1 as api;
 use pkg_api::game::v1::entity_operation::Operation as Given;
 use pkg_bus::Cursor;
-use pkg_middleware::Problem;
+use pkg_middleware::{Actor, Problem};
 use uuid::Uuid;
 
 use super::parse_session::{
     attribute_change, attributes, data, id, invalid_page_token, new_id, optional_id, page_size, text,
 };
-use crate::actor::Actor;
 use crate::entity::{Controller, NewEntity, NewOwner, Operation, Update};
 
 const NAME_CHARS: usize = 64;

@@ -15,7 +15,7 @@ use pkg_middleware::{Caller, Problem};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::parse_session::{actor_of, attributes, id, new_id, optional_id};
+use super::parse_session::{attributes, id, new_id, optional_id};
 use crate::announcement::{Content, NewAnnouncement, Place};
 use crate::presence::{DeviceState, QueuedReport};
 use crate::publishing::{Draft, Publication};
@@ -33,7 +33,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
 
 pub(super) fn follower(caller: &Caller) -> Result<Follower, Problem> {
-    Ok(Follower { actor: actor_of(caller)?, device: caller.session_id })
+    Ok(Follower { actor: caller.actor()?, device: caller.session_id })
 }
 
 /// The topics to follow, which differ.

@@ -6,13 +6,10 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use pkg_api::game::v1 as api;
-use pkg_auth::Role;
 use pkg_definition::{AttributeFilter, AttributeKey, Attributes, Key, Region, TeamName, Violation};
-use pkg_middleware::{Caller, Problem};
-use tonic::{Request, Status};
+use pkg_middleware::{Actor, Problem};
 use uuid::{Uuid, Version};
 
-use crate::actor::Actor;
 use crate::attributes::AttributeChange;
 use crate::session::{Change, JoinCode, MAX_TEAMS, PlayerResult, Results, Team, Visibility};
 use crate::sessions::{Creation, MatchCreation, MatchTeam, OpenFilter, SeatQuery};
@@ -30,20 +27,6 @@ const PAGE_SIZE_DEFAULT: usize = 50;
 const PAGE_SIZE_MAX: usize = 100;
 const BATCH_MAX: usize = 1_000;
 const MATCH_PLAYERS_MAX: usize = 1_000;
-
-/// Who asks.
-pub(super) fn actor<T>(request: &Request<T>) -> Result<Actor, Status> {
-    Ok(actor_of(Caller::of(request)?)?)
-}
-
-pub(super) fn actor_of(caller: &Caller) -> Result<Actor, Problem> {
-    match caller.role {
-        Role::Player => Ok(Actor::Player(caller.user_id)),
-        Role::Server => Ok(Actor::Server(caller.user_id)),
-        Role::Admin => Ok(Actor::Admin(caller.user_id)),
-        Role::Service => Err(Problem::internal("a service was let in as somebody")),
-    }
-}
 
 pub(super) fn id(path: &str, text: &str) -> Result<Uuid, Problem> {
     Uuid::try_parse(text).map_err(|_| Problem::invalid_field(path, "is not a UUID"))

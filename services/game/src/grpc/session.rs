@@ -13,11 +13,10 @@ use pkg_api::game::v1::{
     UpdateSessionRequest, UpdateSessionResponse,
 };
 use pkg_api::game::v1::{Session, SessionSummary};
-use pkg_middleware::RequestContext;
+use pkg_middleware::{Actor, RequestContext};
 use tonic::{Request, Response, Status};
 
 use super::parse_session as parse;
-use crate::actor::Actor;
 use crate::session_message;
 use crate::sessions::{Page, Sessions, View};
 
@@ -36,14 +35,14 @@ type Answer<T> = Result<Response<T>, Status>;
 #[tonic::async_trait]
 impl SessionService for SessionApi {
     async fn create_session(&self, request: Request<CreateSessionRequest>) -> Answer<CreateSessionResponse> {
-        let by = parse::actor(&request)?;
+        let by = Actor::of(&request)?;
         let view = self.sessions.create(parse::creation(request.into_inner())?, by).await?;
         let (session, cursor) = shown(&view, by);
         Ok(Response::new(CreateSessionResponse { session, cursor }))
     }
 
     async fn get_session(&self, request: Request<GetSessionRequest>) -> Answer<GetSessionResponse> {
-        let by = parse::actor(&request)?;
+        let by = Actor::of(&request)?;
         let view = self.sessions.get(parse::id("session_id", &request.get_ref().session_id)?, by).await?;
         let (session, cursor) = shown(&view, by);
         Ok(Response::new(GetSessionResponse { session, cursor }))
@@ -58,7 +57,7 @@ impl SessionService for SessionApi {
     }
 
     async fn list_my_sessions(&self, request: Request<ListMySessionsRequest>) -> Answer<ListMySessionsResponse> {
-        let player = parse::actor(&request)?.id();
+        let player = Actor::of(&request)?.id();
         let request = request.get_ref();
         let game = parse::optional_id("game_id", &request.game_id)?;
         let page = parse::page(request.page_size, &request.page_token)?;
@@ -67,7 +66,7 @@ impl SessionService for SessionApi {
     }
 
     async fn join_session(&self, request: Request<JoinSessionRequest>) -> Answer<JoinSessionResponse> {
-        let by = parse::actor(&request)?;
+        let by = Actor::of(&request)?;
         let request = request.get_ref();
         let (session, player) = (parse::id("session_id", &request.session_id)?, parse::joiner(&request.player_id, by)?);
         let (team, code) = (parse::team_name("team", &request.team)?, parse::join_code(&request.join_code)?);
@@ -79,7 +78,7 @@ impl SessionService for SessionApi {
         &self,
         request: Request<JoinSessionByCodeRequest>,
     ) -> Answer<JoinSessionByCodeResponse> {
-        let by = parse::actor(&request)?;
+        let by = Actor::of(&request)?;
         let request = request.get_ref();
         let (game, team) = (parse::id("game_id", &request.game_id)?, parse::team_name("team", &request.team)?);
         let code = parse::required_join_code(&request.join_code)?;
@@ -88,13 +87,13 @@ impl SessionService for SessionApi {
     }
 
     async fn leave_session(&self, request: Request<LeaveSessionRequest>) -> Answer<LeaveSessionResponse> {
-        let by = parse::actor(&request)?;
+        let by = Actor::of(&request)?;
         self.sessions.leave(parse::id("session_id", &request.get_ref().session_id)?, by).await?;
         Ok(Response::new(LeaveSessionResponse {}))
     }
 
     async fn kick_player(&self, request: Request<KickPlayerRequest>) -> Answer<KickPlayerResponse> {
-        let by = parse::actor(&request)?;
+        let by = Actor::of(&request)?;
         let request = request.get_ref();
         let session = parse::id("session_id", &request.session_id)?;
         let (player, words) = (parse::id("player_id", &request.player_id)?, parse::kick_reason(&request.reason)?);
@@ -106,7 +105,7 @@ impl SessionService for SessionApi {
         &self,
         request: Request<TransferOwnershipRequest>,
     ) -> Answer<TransferOwnershipResponse> {
-        let by = parse::actor(&request)?;
+        let by = Actor::of(&request)?;
         let request = request.get_ref();
         let (session, to) =
             (parse::id("session_id", &request.session_id)?, parse::id("player_id", &request.player_id)?);
@@ -115,7 +114,7 @@ impl SessionService for SessionApi {
     }
 
     async fn update_session(&self, request: Request<UpdateSessionRequest>) -> Answer<UpdateSessionResponse> {
-        let by = parse::actor(&request)?;
+        let by = Actor::of(&request)?;
         let session = parse::id("session_id", &request.get_ref().session_id)?;
         let change = parse::change(request.into_inner())?;
         let (session, _) = shown(&self.sessions.update(session, &change, by).await?, by);
@@ -123,28 +122,28 @@ impl SessionService for SessionApi {
     }
 
     async fn start_session(&self, request: Request<StartSessionRequest>) -> Answer<StartSessionResponse> {
-        let by = parse::actor(&request)?;
+        let by = Actor::of(&request)?;
         let session = parse::id("session_id", &request.get_ref().session_id)?;
         let (session, _) = shown(&self.sessions.start(session, by).await?, by);
         Ok(Response::new(StartSessionResponse { session }))
     }
 
     async fn pause_session(&self, request: Request<PauseSessionRequest>) -> Answer<PauseSessionResponse> {
-        let by = parse::actor(&request)?;
+        let by = Actor::of(&request)?;
         let session = parse::id("session_id", &request.get_ref().session_id)?;
         let (session, _) = shown(&self.sessions.pause(session, by).await?, by);
         Ok(Response::new(PauseSessionResponse { session }))
     }
 
     async fn resume_session(&self, request: Request<ResumeSessionRequest>) -> Answer<ResumeSessionResponse> {
-        let by = parse::actor(&request)?;
+        let by = Actor::of(&request)?;
         let session = parse::id("session_id", &request.get_ref().session_id)?;
         let (session, _) = shown(&self.sessions.resume(session, by).await?, by);
         Ok(Response::new(ResumeSessionResponse { session }))
     }
 
     async fn finish_session(&self, request: Request<FinishSessionRequest>) -> Answer<FinishSessionResponse> {
-        let by = parse::actor(&request)?;
+        let by = Actor::of(&request)?;
         let left = RequestContext::of(&request)?.time_left().unwrap_or(FINISH_WITHIN);
         let session = parse::id("session_id", &request.get_ref().session_id)?;
         let results = parse::results(request.into_inner().results)?;
@@ -154,7 +153,7 @@ impl SessionService for SessionApi {
     }
 
     async fn delete_session(&self, request: Request<DeleteSessionRequest>) -> Answer<DeleteSessionResponse> {
-        let by = parse::actor(&request)?;
+        let by = Actor::of(&request)?;
         self.sessions.delete(parse::id("session_id", &request.get_ref().session_id)?, by).await?;
         Ok(Response::new(DeleteSessionResponse {}))
     }

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use pkg_definition::{Attributes, TeamName};
+use pkg_middleware::Actor;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Attempt, Errand, Refused, ResultProblem, Session, SessionEvent, State, serial};
-use crate::actor::Actor;
 
 /// Why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

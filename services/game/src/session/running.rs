@@ -1,10 +1,10 @@
 //! Running a session: its attributes, its start, its pauses.
 
 use bytes::Bytes;
+use pkg_middleware::Actor;
 use time::OffsetDateTime;
 
 use super::{Attempt, JoinCode, Refused, Session, SessionEvent, State, Visibility};
-use crate::actor::Actor;
 use crate::attributes::AttributeChange;
 
 /// A change of what is shown of a session. What is not given stays as it is.

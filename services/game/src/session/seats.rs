@@ -1,6 +1,7 @@
 //! Taking seats and giving them up.
 
 use pkg_definition::TeamName;
+use pkg_middleware::Actor;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -8,7 +9,6 @@ use super::{
     Attempt, Errand, Former, JoinCode, LeaveReason, MAX_ERRANDS, MAX_FORMER, Refused, Seat, Session, SessionEvent,
     State, Visibility,
 };
-use crate::actor::Actor;
 
 /// Who takes a seat, and by whose wish.
 #[derive(Debug, Clone)]

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use pkg_bus::NewEvent;
+use pkg_middleware::Actor;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{SessionError, Sessions, View};
-use crate::actor::Actor;
 use crate::session::{Refused, Session, SessionEvent, State};
 use crate::session_message;
 use crate::store::{Commit, Committed, SessionPlace, StoreError};

@@ -5,11 +5,11 @@ use std::time::Duration;
 use futures::StreamExt;
 use pkg_api::events::v1::SessionSnapshot;
 use pkg_definition::TeamName;
+use pkg_middleware::Actor;
 use prost::Message;
 use uuid::Uuid;
 
 use super::{SessionError, Sessions};
-use crate::actor::Actor;
 use crate::entity::Entity;
 use crate::session::{Refused, Session, Visibility};
 use crate::session_message;

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use pkg_definition::{Attributes, Region, SessionCreators, TeamName};
+use pkg_middleware::Actor;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{SessionError, Sessions, View};
-use crate::actor::Actor;
 use crate::session::{JoinCode, Joining, NewSession, Origin, Rules, Session, SessionEvent, Team, Visibility};
 use crate::store::{SessionPlace, StoreError};
 

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use futures::StreamExt;
 use pkg_definition::{AttributeFilter, Region};
+use pkg_middleware::Actor;
 use uuid::Uuid;
 
 use super::{SessionError, Sessions, View};
-use crate::actor::Actor;
 use crate::session::{Session, Visibility};
 use crate::store::{Loaded, SessionPlace, StoreError};
 

@@ -3,11 +3,10 @@
 use std::num::NonZeroU32;
 
 use pkg_definition::TeamName;
-use pkg_middleware::{KeyedLimiter, Quota};
+use pkg_middleware::{Actor, KeyedLimiter, Quota};
 use uuid::Uuid;
 
 use super::{SessionError, Sessions, View};
-use crate::actor::Actor;
 use crate::session::{JoinCode, Joining, Refused};
 
 /// How many join codes a player may try in a minute: a mistyped one now and then, but no guessing.

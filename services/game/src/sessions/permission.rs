@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pkg_definition::TeamName;
+use pkg_middleware::Actor;
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::connections::Standing;
 use super::{SessionError, Sessions};
-use crate::actor::Actor;
 use crate::session::{Attempt, EventLimits, Refused, Session, State, Visibility};
 
 /// How many sessions are kept.

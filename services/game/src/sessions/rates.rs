@@ -7,11 +7,11 @@ use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use pkg_middleware::Actor;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{Sessions, Standing};
-use crate::actor::Actor;
 use crate::session::EventLimits;
 
 /// How many locks there are.

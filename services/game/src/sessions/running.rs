@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use pkg_middleware::Actor;
 use uuid::Uuid;
 
 use super::{SessionError, Sessions, View};
-use crate::actor::Actor;
 use crate::session::{Change, Results, State};
 
 impl Sessions {

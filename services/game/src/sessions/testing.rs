@@ -11,11 +11,11 @@ use pkg_db::testing::TestDatabase;
 use pkg_definition::{Definition, Region};
 use pkg_log::Start;
 use pkg_log::sqlite::SqliteLog;
+use pkg_middleware::Actor;
 use pkg_redis::Redis;
 
 use super::*;
 use crate::SessionStores;
-use crate::actor::Actor;
 use crate::rules::GameRules;
 use crate::session::Visibility;
 use crate::store::{MemorySessions, RedisSessions};

@@ -5,12 +5,12 @@ use pkg_api::game::v1 as api;
 use pkg_api::log::v1::record;
 use pkg_bus::Delivery;
 use pkg_definition::Region;
+use pkg_middleware::Actor;
 
 use super::connections::LEASE;
 use super::testing::{GAME, LIMIT, SERVER, World, creation, player, rules};
 use super::*;
 use crate::SessionStores;
-use crate::actor::Actor;
 use crate::entities::{Entities, EntityError};
 use crate::session::{JoinCode, Results, SessionEvent, State, Visibility};
 use crate::store::SessionPlace;

@@ -168,7 +168,7 @@ async fn of_many_at_once_one_is_first(kit: &Kit<'_>) {
 async fn what_is_over_ends_its_topic(kit: &Kit<'_>) {
     let mut session = session();
     let cursor = save(kit, &session, 0, &["begun"]).await;
-    session.delete(crate::actor::Actor::Player(player(1)), now()).unwrap();
+    session.delete(pkg_middleware::Actor::Player(player(1)), now()).unwrap();
     let ends = Commit { ends_topic: true, drops_content: true, ..commit(&session, 1, &["deleted"]) };
     assert!(matches!(kit.store.commit(&ends).await.unwrap(), Committed::Done { first: Some(_), .. }));
     assert_eq!(heard(kit, session.id, cursor, 2).await, ["deleted", "(ended)"]);
@@ -180,7 +180,7 @@ async fn what_is_over_ends_its_topic(kit: &Kit<'_>) {
 async fn a_session_is_forgotten_after_its_time(kit: &Kit<'_>) {
     let keep_after_end = Duration::from_millis(300);
     let mut session = Session { rules: Rules { keep_after_end, ..rules() }, ..session() };
-    session.delete(crate::actor::Actor::Player(player(1)), now()).unwrap();
+    session.delete(pkg_middleware::Actor::Player(player(1)), now()).unwrap();
     session.errands.clear();
     save(kit, &session, 0, &["begun"]).await;
     assert!(kit.store.load(session.id).await.unwrap().is_some());
@@ -433,7 +433,7 @@ async fn entities_end_with_their_session(kit: &Kit<'_>) {
         save(kit, &session, 0, &["begun"]).await;
         let create = entity_commit(of, &[], vec![entity(of, 1)], &[]);
         assert_eq!(kit.entities.commit_entities(&create, now()).await.unwrap(), EntityCommitted::Done);
-        session.delete(crate::actor::Actor::Player(player(1)), now()).unwrap();
+        session.delete(pkg_middleware::Actor::Player(player(1)), now()).unwrap();
         let ends = Commit { ends_topic: true, drops_content: deleted, ..commit(&session, 1, &["over"]) };
         assert!(matches!(kit.store.commit(&ends).await.unwrap(), Committed::Done { .. }));
         let more = entity_commit(of, &[], vec![entity(of, 2)], &[]);

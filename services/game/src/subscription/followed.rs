@@ -7,12 +7,12 @@ use pkg_api::events::v1::connect_events_response::Message;
 use pkg_api::events::v1::{Gap, Subscribed, TopicCloseReason, TopicClosed};
 use pkg_bus::{Cursor, Delivery, PublishError, Reader, Topic};
 use pkg_envelope::Audience;
+use pkg_middleware::Actor;
 use uuid::Uuid;
 
 use super::frames::{Prepared, frame};
 use super::leases::OpenLease;
 use super::{Follower, Outgoing, SubscribeError, Subscriptions, Wanted};
-use crate::actor::Actor;
 use crate::presence_signs::OpenDevice;
 use crate::sessions::{Admission, Lease, SessionError, Standing};
 use crate::topics::{TopicError, TopicKind};

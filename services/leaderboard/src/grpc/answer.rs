@@ -1,9 +1,5 @@
 //! What answers are made of.
 
-use std::time::Duration;
-
-use pkg_ambient::Ambient;
-use pkg_api::game::v1 as game_api;
 use pkg_api::leaderboard::v1 as api;
 
 use super::page_token;
@@ -11,9 +7,6 @@ use crate::board::PeriodSpan;
 use crate::message;
 use crate::reading::{EntriesPage, EntryFound, HistoryPage, View};
 use crate::store::ScoreRow;
-
-/// How long a client that is sent elsewhere waits at most, so that not all come at once.
-const SPREAD: Duration = Duration::from_secs(3);
 
 /// A view of which at most so many entries are shown.
 pub fn view(view: &View, most: usize) -> api::BoardView {
@@ -52,17 +45,4 @@ pub fn periods(page: &HistoryPage<PeriodSpan>) -> api::ListPeriodsResponse {
         periods: page.rows.iter().map(message::period_span).collect(),
         next_page_token: last.map(|last| page_token::of_number(&page.board.id, last.id.start_ms)).unwrap_or_default(),
     }
-}
-
-pub fn heartbeat(ambient: &Ambient) -> game_api::Heartbeat {
-    game_api::Heartbeat { server_time: Some(message::timestamp(ambient.now())) }
-}
-
-/// The last message of a stream whose server drains.
-pub fn go_away(ambient: &Ambient) -> game_api::GoAway {
-    let part = u32::from(u16::from_le_bytes(ambient.random()));
-    let delay = SPREAD * part / u32::from(u16::MAX);
-    let seconds = i64::try_from(delay.as_secs()).unwrap_or_default();
-    let retry_delay = prost_types::Duration { seconds, nanos: i32::try_from(delay.subsec_nanos()).unwrap_or_default() };
-    game_api::GoAway { reason: game_api::GoAwayReason::Drain.into(), retry_delay: Some(retry_delay) }
 }

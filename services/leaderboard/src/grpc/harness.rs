@@ -1,40 +1,29 @@
 //! The whole service in process, beside a game service of the test's own: what callers see.
 
 mod client;
-mod losing;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use pkg_ambient::{Ambient, ManualClock};
-use pkg_api::game::v1::{
-    self as game_api, LeaderboardOperator, LeaderboardOrder, LeaderboardPeriod, LeaderboardWriters,
-};
-use pkg_auth::{Claims, Issuer, JwkSet, Role, SigningKey, Verifier};
+use pkg_api::game::v1::{self as game_api, LeaderboardOperator, LeaderboardOrder, LeaderboardWriters};
+use pkg_api::leaderboard::v1::leaderboard_service_client::LeaderboardServiceClient;
+use pkg_auth::Role;
 use pkg_bus::{Bus, MemoryBus, Retentions};
 use pkg_db::testing::TestDatabase;
 use pkg_db::{Database, SqlRevocations};
 use pkg_log::Log;
 use pkg_log::sqlite::{Settings as LogSettings, SqliteLog};
-use pkg_middleware::{Guard, InProcess, RevocationWatch, ServeError, Server, Settings};
+use pkg_middleware::testing::TestServer;
 use pkg_redis::testing::TestRedis;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-use tonic::Status;
-use tonic::transport::Endpoint;
-use tonic_types::StatusExt;
 use uuid::Uuid;
 
-use crate::store::{MemoryBoards, RedisBoards, SqlErasures, SqlHistory, SqlMatches, SqlPositions};
-use crate::testing::Games;
+use crate::store::{BoardStore, MemoryBoards, RedisBoards, SqlErasures, SqlHistory, SqlMatches, SqlPositions};
+use crate::testing::{Exchangeable, Games};
 use crate::{Deps, build};
 
-pub(crate) use self::client::{Bearer, Client, around, entries, entry, places, score};
-pub(crate) use self::losing::Losable;
-
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) use self::client::{Client, around, entries, entry, places, score};
+pub(crate) use crate::testing::board_definition as board;
+pub(crate) use pkg_middleware::testing::{fact, in_time, told};
 
 pub(crate) const GAME: Uuid = Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0070);
 
@@ -44,12 +33,10 @@ pub(crate) struct Harness {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) ambient: Ambient,
     pub(crate) bus: Arc<dyn Bus>,
-    pub(crate) boards: Arc<Losable>,
-    in_process: InProcess,
-    endpoint: Endpoint,
-    issuer: Issuer,
-    shutdown: oneshot::Sender<()>,
-    serving: JoinHandle<Result<(), ServeError>>,
+    boards: Arc<Exchangeable>,
+    /// What takes their place when they are lost.
+    empty: Arc<dyn BoardStore>,
+    server: TestServer,
     stores: Stores,
 }
 
@@ -58,22 +45,6 @@ struct Stores {
     history: TestDatabase,
     log: TestDatabase,
     _redis: Option<(TestRedis, TestRedis)>,
-}
-
-/// A board of the game.
-pub(crate) fn board(key: &str, operator: LeaderboardOperator) -> game_api::LeaderboardDefinition {
-    game_api::LeaderboardDefinition {
-        key: key.to_owned(),
-        order: LeaderboardOrder::HighWins.into(),
-        operator: operator.into(),
-        periods: vec![LeaderboardPeriod::AllTime.into(), LeaderboardPeriod::Daily.into()],
-        writers: LeaderboardWriters::Players.into(),
-        rate: Some(game_api::SubmissionRate {
-            count: 100_000,
-            per: Some(prost_types::Duration { seconds: 1, nanos: 0 }),
-        }),
-        ..Default::default()
-    }
 }
 
 /// "points": the best one, for all time and daily; "wins": the sum, the same; "times": the lowest one, written by servers
@@ -96,8 +67,7 @@ impl Harness {
     pub(crate) async fn embedded() -> Self {
         let (clock, history) = (ManualClock::new(), pkg_db::testing::sqlite().await);
         let ambient = Ambient::with_clock(clock.clone());
-        let memory = || Arc::new(MemoryBoards::new(ambient.clone()));
-        let boards = Losable::new(memory(), memory());
+        let boards = [(); 2].map(|()| Arc::new(MemoryBoards::new(ambient.clone())) as Arc<dyn BoardStore>);
         let stores = Stores { history, log: pkg_db::testing::sqlite().await, _redis: None };
         Self::start(clock, boards, stores).await
     }
@@ -105,8 +75,9 @@ impl Harness {
     /// On Postgres and Redis.
     pub(crate) async fn real() -> Self {
         let (first, second) = (pkg_redis::testing::redis().await, pkg_redis::testing::redis().await);
-        let redis = |redis: &TestRedis| Arc::new(RedisBoards::new(pkg_redis::Redis::clone(redis)));
-        let boards = Losable::new(redis(&first), redis(&second));
+        let redis =
+            |redis: &TestRedis| Arc::new(RedisBoards::new(pkg_redis::Redis::clone(redis))) as Arc<dyn BoardStore>;
+        let boards = [redis(&first), redis(&second)];
         let (history, log) = (pkg_db::testing::postgres().await, pkg_db::testing::sqlite().await);
         let clock = ManualClock::new();
         // Redis forgets old periods by its own clock.
@@ -115,18 +86,8 @@ impl Harness {
         Self::start(clock, boards, Stores { history, log, _redis: Some((first, second)) }).await
     }
 
-    async fn start(clock: Arc<ManualClock>, boards: Losable, stores: Stores) -> Self {
-        let (ambient, boards) = (Ambient::with_clock(clock.clone()), Arc::new(boards));
-        let key = SigningKey::generate([7; 32]);
-        let keys = JwkSet::new([key.public()]);
-        // With Postgres goes a Redis that this needs not know of.
-        let revocations = SqlRevocations::new(stores.log.clone());
-        let revocations = RevocationWatch::new(Arc::new(revocations), ambient.clone());
-        let verifier = Arc::new(Verifier::new(&keys, "muster", "muster").expect("keys"));
-        let guard = Guard { verifier, revocations, jwks: keys.to_json() };
-        let settings = Settings::new(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let server = Server::new(settings, guard, Arc::new(String::new), ambient.clone());
-        let in_process = server.in_process();
+    async fn start(clock: Arc<ManualClock>, [boards, empty]: [Arc<dyn BoardStore>; 2], stores: Stores) -> Self {
+        let (ambient, boards) = (Ambient::with_clock(clock.clone()), Arc::new(Exchangeable::new(boards)));
         let games = Games::default();
         games.define(GAME, definition());
         let bus: Arc<dyn Bus> = Arc::new(MemoryBus::new(ambient.clone(), Retentions::default()));
@@ -146,15 +107,15 @@ impl Harness {
             ambient: ambient.clone(),
         });
         service.verify_access(pkg_api::descriptors()).expect("the tables fit the protos");
-        let bound = server.mount(service).bind().await.expect("the server binds");
-        let address = bound.address().expect("an address");
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
-        let (shutdown, told) = oneshot::channel::<()>();
-        let serving = tokio::spawn(bound.serve(async move {
-            let _ = told.await;
-        }));
-        let issuer = Issuer::new(key, "muster", "muster");
-        Self { games, clock, ambient, bus, boards, in_process, endpoint, issuer, shutdown, serving, stores }
+        // With Postgres goes a Redis that this needs not know of.
+        let revocations = SqlRevocations::new(stores.log.clone());
+        let server = TestServer::start(revocations, ambient.clone(), |_| [service]).await;
+        Self { games, clock, ambient, bus, boards, empty, server, stores }
+    }
+
+    /// All boards are lost, as in a Redis that is emptied; once.
+    pub(crate) fn lose_boards(&self) {
+        self.boards.exchange(self.empty.clone());
     }
 
     pub(crate) fn player(&self, number: u128) -> Client {
@@ -167,34 +128,20 @@ impl Harness {
     }
 
     pub(crate) fn client(&self, user: Uuid, role: Role) -> Client {
-        Client::new(self.in_process.clone(), self.bearer(user, role))
-    }
-
-    fn bearer(&self, user: Uuid, role: Role) -> Bearer {
-        let now = self.ambient.now();
-        let token = self.issuer.issue(&Claims {
-            subject: user,
-            session: self.ambient.id(),
-            role,
-            token_id: self.ambient.id(),
-            issued_at: now,
-            expires_at: now + Duration::from_mins(10),
-        });
-        Bearer::new(&token)
+        Client::new(self.server.signed_in(self.server.in_process(), user, role))
     }
 
     /// A player on a connection of their own: a drain waits for those.
     pub(crate) async fn connected_player(&self, number: u128) -> client::Connected {
-        let channel = self.endpoint.connect().await.expect("the server listens");
-        client::connected(channel, self.bearer(player(number), Role::Player))
+        let channel = self.server.connect().await;
+        LeaderboardServiceClient::new(self.server.signed_in(channel, player(number), Role::Player))
     }
 
     /// Begins to drain; the answer comes when the server has ended.
     pub(crate) fn drain(self) -> impl Future<Output = ()> {
-        self.shutdown.send(()).expect("the server serves");
-        let (serving, stores) = (self.serving, self.stores);
+        let (ended, stores) = (self.server.drain(), self.stores);
         async move {
-            in_time(serving).await.expect("it does not panic").expect("it ends in order");
+            ended.await;
             drop(stores);
         }
     }
@@ -202,22 +149,6 @@ impl Harness {
 
 pub(crate) fn player(number: u128) -> Uuid {
     Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0001_0000 + number)
-}
-
-pub(crate) async fn in_time<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(PATIENCE, future).await.expect("it happens in time")
-}
-
-/// The code and the reason of an error, and the fields that it names.
-pub(crate) fn told(status: &Status) -> (tonic::Code, String, Vec<String>) {
-    let reason = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
-    let fields = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
-    (status.code(), reason, fields.into_iter().map(|violation| violation.field).collect())
-}
-
-/// A fact that an error tells.
-pub(crate) fn fact(status: &Status, key: &str) -> String {
-    status.get_details_error_info().and_then(|info| info.metadata.get(key).cloned()).unwrap_or_default()
 }
 
 /// Runs tests on what `muster dev` stands on, and on the real stores.

@@ -10,11 +10,11 @@ use pkg_api::leaderboard::v1::{
     ListPlayerScoresRequest, ListPlayerScoresResponse, SubmitScoreRequest, SubmitScoreResponse, WatchBoardRequest,
     WatchBoardResponse,
 };
-use pkg_middleware::RequestContext;
+use pkg_middleware::{RequestContext, watch};
 use tonic::{Request, Response, Status};
 
-use super::parse::{self, actor, asked, id, optional_id};
-use super::{answer, page_token, problems, watching};
+use super::parse::{self, asked, id, optional_id};
+use super::{answer, page_token, problems};
 use crate::catalog::Catalog;
 use crate::message;
 use crate::reading::Readings;
@@ -45,7 +45,7 @@ impl LeaderboardService for LeaderboardApi {
     type WatchBoardStream = BoxStream<'static, Result<WatchBoardResponse, Status>>;
 
     async fn submit_score(&self, request: Request<SubmitScoreRequest>) -> Answer<SubmitScoreResponse> {
-        let (by, deadline) = (actor(&request)?, RequestContext::of(&request)?.deadline);
+        let (by, deadline) = (Actor::of(&request)?, RequestContext::of(&request)?.deadline);
         let submission = self.submissions.submit(parse::score(request.get_ref())?, by, deadline).await?;
         if matches!(submission.state, State::Differs(_)) {
             return Err(problems::submission_differs().into());
@@ -57,14 +57,14 @@ impl LeaderboardService for LeaderboardApi {
         &self,
         request: Request<BatchSubmitScoresRequest>,
     ) -> Answer<BatchSubmitScoresResponse> {
-        let (by, deadline) = (actor(&request)?, RequestContext::of(&request)?.deadline);
+        let (by, deadline) = (Actor::of(&request)?, RequestContext::of(&request)?.deadline);
         let submissions = self.submissions.submit_many(parse::scores(request.get_ref())?, by, deadline).await?;
         let submissions = submissions.iter().map(|submission| self.submission(submission)).collect();
         Ok(Response::new(BatchSubmitScoresResponse { submissions }))
     }
 
     async fn get_submission(&self, request: Request<GetSubmissionRequest>) -> Answer<GetSubmissionResponse> {
-        let by = actor(&request)?;
+        let by = Actor::of(&request)?;
         let request = request.get_ref();
         let board = parse::board(&request.game_id, &request.board_key)?;
         let submission = id("submission_id", &request.submission_id)?;
@@ -106,7 +106,7 @@ impl LeaderboardService for LeaderboardApi {
     }
 
     async fn list_player_scores(&self, request: Request<ListPlayerScoresRequest>) -> Answer<ListPlayerScoresResponse> {
-        let by = actor(&request)?;
+        let by = Actor::of(&request)?;
         let request = request.get_ref();
         let asked = parse::asked_for_history(&request.game_id, &request.board_key, &request.min_position)?;
         let (player, max) = (id("player_id", &request.player_id)?, parse::PAGE.of(request.page_size)?);
@@ -127,7 +127,7 @@ impl LeaderboardService for LeaderboardApi {
     async fn watch_board(&self, request: Request<WatchBoardRequest>) -> Answer<Self::WatchBoardStream> {
         let draining = RequestContext::of(&request)?.draining().clone();
         let board = self.watches.watch(parse::wish(request.get_ref())?).await?;
-        Ok(Response::new(watching::stream(board, draining, self.ambient.clone())))
+        Ok(Response::new(watch(board, draining, self.ambient.clone())))
     }
 }
 

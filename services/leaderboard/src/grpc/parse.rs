@@ -4,18 +4,17 @@ use std::ops::RangeInclusive;
 
 use pkg_api::game::v1::LeaderboardPeriod;
 use pkg_api::leaderboard::v1 as api;
-use pkg_auth::Role;
 use pkg_definition::{Attributes, Key, Period, Violation};
-use pkg_middleware::{Caller, Problem};
+use pkg_middleware::Problem;
 use prost_types::Timestamp;
 use time::OffsetDateTime;
-use tonic::{Code, Request, Status};
+use tonic::Code;
 use uuid::Uuid;
 
 use crate::board::BoardId;
 use crate::position;
 use crate::reading::Asked;
-use crate::submission::{Actor, NewScore};
+use crate::submission::NewScore;
 use crate::watching::Wish;
 
 const ATTRIBUTES_MAX: usize = 16;
@@ -44,17 +43,6 @@ impl Count {
             Ok(count) if count <= max => Ok(count),
             _ => Err(Problem::invalid_field(field, format!("is 1 to {max}, or 0 for {default}"))),
         }
-    }
-}
-
-/// Who asks.
-pub fn actor<T>(request: &Request<T>) -> Result<Actor, Status> {
-    let caller = Caller::of(request)?;
-    match caller.role {
-        Role::Player => Ok(Actor::Player(caller.user_id)),
-        Role::Server => Ok(Actor::Server(caller.user_id)),
-        Role::Admin => Ok(Actor::Admin(caller.user_id)),
-        Role::Service => Err(Problem::internal("a service was let in as somebody").into()),
     }
 }
 

@@ -55,7 +55,6 @@ pub(super) fn content_hash(score: &NewScore) -> [u8; 32] {
 /// The record of a score.
 pub(super) fn record(id: Uuid, checked: &Checked, actor: Actor, now: OffsetDateTime) -> Record {
     let Checked { score, player, board, hash } = checked;
-    let (Actor::Player(submitter) | Actor::Server(submitter) | Actor::Admin(submitter)) = actor;
     let event = ScoreRecorded {
         game_id: score.board.game.to_string(),
         board_key: score.board.key.to_string(),
@@ -64,7 +63,7 @@ pub(super) fn record(id: Uuid, checked: &Checked, actor: Actor, now: OffsetDateT
         value: score.value,
         session_id: score.session.map(|session| session.to_string()).unwrap_or_default(),
         attributes: score.attributes.to_api(),
-        submitter_id: submitter.to_string(),
+        submitter_id: actor.id().to_string(),
         definition_revision: board.revision,
         content_hash: hash.to_vec(),
     };

@@ -1,18 +1,11 @@
 //! What answers are made of.
 
-use std::time::Duration;
-
-use pkg_ambient::Ambient;
-use pkg_api::game::v1 as game_api;
 use pkg_api::matchmaking::v1 as api;
 
 use super::parse::to_page_token;
 use crate::store::{QueueId, RatingPlace, StoredRating};
 use crate::ticket_message::{self, duration, region, timestamp};
 use crate::tickets::{Active, QueueStats, RatingPage, RatingShown};
-
-/// How long a client that is sent elsewhere waits at most, so that not all come at once.
-const SPREAD: Duration = Duration::from_secs(3);
 
 pub(super) fn active(active: Active) -> api::get_active_match_response::Active {
     match active {
@@ -72,15 +65,4 @@ pub(super) fn ratings(page: &RatingPage) -> api::ListRatingsResponse {
         ratings: page.ratings.iter().map(stored_rating).collect(),
         next_page_token: next.map(to_page_token).unwrap_or_default(),
     }
-}
-
-pub(super) fn heartbeat(ambient: &Ambient) -> game_api::Heartbeat {
-    game_api::Heartbeat { server_time: Some(timestamp(ambient.now())) }
-}
-
-/// The last message of a stream whose server drains.
-pub(super) fn go_away(ambient: &Ambient) -> game_api::GoAway {
-    let part = u32::from(u16::from_le_bytes(ambient.random()));
-    let delay = SPREAD * part / u32::from(u16::MAX);
-    game_api::GoAway { reason: game_api::GoAwayReason::Drain.into(), retry_delay: Some(duration(delay)) }
 }

@@ -9,11 +9,11 @@ use pkg_api::matchmaking::v1::{
     GetTicketRequest, GetTicketResponse, ListRatingsRequest, ListRatingsResponse, SeedRatingRequest,
     SeedRatingResponse, WatchTicketRequest, WatchTicketResponse,
 };
-use pkg_middleware::RequestContext;
+use pkg_middleware::{Actor, RequestContext, watch};
 use tonic::{Request, Response, Status};
 
-use super::parse::{self, actor, id, optional_id, queue_key};
-use super::{answer, watching};
+use super::answer;
+use super::parse::{self, id, optional_id, queue_key};
 use crate::tickets::Tickets;
 
 /// The handlers.
@@ -29,31 +29,31 @@ impl MatchmakingService for MatchmakingApi {
     type WatchTicketStream = BoxStream<'static, Result<WatchTicketResponse, Status>>;
 
     async fn create_ticket(&self, request: Request<CreateTicketRequest>) -> Answer<CreateTicketResponse> {
-        let by = actor(&request)?;
+        let by = Actor::of(&request)?;
         let view = self.tickets.create(parse::wish(request.get_ref())?, by).await?;
         Ok(Response::new(CreateTicketResponse { ticket: Some(view.message()) }))
     }
 
     async fn get_ticket(&self, request: Request<GetTicketRequest>) -> Answer<GetTicketResponse> {
-        let by = actor(&request)?;
+        let by = Actor::of(&request)?;
         let view = self.tickets.get(id("ticket_id", &request.get_ref().ticket_id)?, by).await?;
         Ok(Response::new(GetTicketResponse { ticket: Some(view.message()) }))
     }
 
     async fn watch_ticket(&self, request: Request<WatchTicketRequest>) -> Answer<Self::WatchTicketStream> {
-        let (by, draining) = (actor(&request)?, RequestContext::of(&request)?.draining().clone());
+        let (by, draining) = (Actor::of(&request)?, RequestContext::of(&request)?.draining().clone());
         let ticket = self.tickets.watch(id("ticket_id", &request.get_ref().ticket_id)?, by).await?;
-        Ok(Response::new(watching::stream(ticket, draining, self.ambient.clone())))
+        Ok(Response::new(watch(ticket, draining, self.ambient.clone())))
     }
 
     async fn cancel_ticket(&self, request: Request<CancelTicketRequest>) -> Answer<CancelTicketResponse> {
-        let by = actor(&request)?;
+        let by = Actor::of(&request)?;
         let view = self.tickets.cancel(id("ticket_id", &request.get_ref().ticket_id)?, by).await?;
         Ok(Response::new(CancelTicketResponse { ticket: Some(view.message()) }))
     }
 
     async fn get_active_match(&self, request: Request<GetActiveMatchRequest>) -> Answer<GetActiveMatchResponse> {
-        let by = actor(&request)?;
+        let by = Actor::of(&request)?;
         let request = request.get_ref();
         let (game, player) = (id("game_id", &request.game_id)?, optional_id("player_id", &request.player_id)?);
         let active = self.tickets.active(game, player, by).await?;
@@ -61,7 +61,7 @@ impl MatchmakingService for MatchmakingApi {
     }
 
     async fn get_queue_stats(&self, request: Request<GetQueueStatsRequest>) -> Answer<GetQueueStatsResponse> {
-        let by = actor(&request)?;
+        let by = Actor::of(&request)?;
         let request = request.get_ref();
         let (game, queue) = (id("game_id", &request.game_id)?, queue_key(&request.queue_key)?);
         let stats = self.tickets.stats(game, &queue, by).await?;
@@ -69,7 +69,7 @@ impl MatchmakingService for MatchmakingApi {
     }
 
     async fn get_rating(&self, request: Request<GetRatingRequest>) -> Answer<GetRatingResponse> {
-        let by = actor(&request)?;
+        let by = Actor::of(&request)?;
         let request = request.get_ref();
         let (game, queue) = (id("game_id", &request.game_id)?, queue_key(&request.queue_key)?);
         let rating = self.tickets.rating(game, &queue, id("player_id", &request.player_id)?, by).await?;
@@ -77,7 +77,7 @@ impl MatchmakingService for MatchmakingApi {
     }
 
     async fn list_ratings(&self, request: Request<ListRatingsRequest>) -> Answer<ListRatingsResponse> {
-        let by = actor(&request)?;
+        let by = Actor::of(&request)?;
         let request = request.get_ref();
         let (player, game) = (id("player_id", &request.player_id)?, optional_id("game_id", &request.game_id)?);
         let (size, after) = (parse::page_size(request.page_size)?, parse::page_token(&request.page_token)?);

@@ -7,16 +7,15 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use pkg_api::game::v1 as game_api;
 use pkg_api::matchmaking::v1 as api;
-use pkg_auth::Role;
 use pkg_definition::{Attributes, Key, Region, Violation};
-use pkg_middleware::{Caller, Problem};
-use tonic::{Code, Request, Status};
+use pkg_middleware::Problem;
+use tonic::Code;
 use uuid::{Uuid, Version};
 
 use crate::rating::POINTS_MAX;
 use crate::store::{QueueId, RatingPlace};
 use crate::ticket::{Latencies, Regions};
-use crate::tickets::{Actor, Seed, Wish, WishedPlayer};
+use crate::tickets::{Seed, Wish, WishedPlayer};
 
 /// The most players of a team that a queue may have.
 const PLAYERS_MAX: usize = 100;
@@ -24,17 +23,6 @@ const PROPERTIES_MAX: usize = 16;
 const LATENCY_MAX: Duration = Duration::from_secs(10);
 const PAGE_SIZE_DEFAULT: usize = 50;
 const PAGE_SIZE_MAX: usize = 100;
-
-/// Who asks.
-pub(super) fn actor<T>(request: &Request<T>) -> Result<Actor, Status> {
-    let caller = Caller::of(request)?;
-    match caller.role {
-        Role::Player => Ok(Actor::Player(caller.user_id)),
-        Role::Server => Ok(Actor::Server(caller.user_id)),
-        Role::Admin => Ok(Actor::Admin(caller.user_id)),
-        Role::Service => Err(Problem::internal("a service was let in as somebody").into()),
-    }
-}
 
 pub(super) fn id(path: &str, text: &str) -> Result<Uuid, Problem> {
     Uuid::try_parse(text).map_err(|_| Problem::invalid_field(path, "is not a UUID"))

@@ -56,7 +56,7 @@ async fn queues_come_change_and_go_as_they_are_defined() {
 async fn what_was_just_made_is_found_before_anybody_is_told() {
     let (harness, queues) = start().await;
     in_time(queues.caught_up()).await;
-    harness.game.be_silent();
+    harness.game.be_silent(true);
     assert!(matches!(queues.find(GAME, &key("duel")).await, Err(QueueError::GameNotFound)));
     assert!(matches!(queues.check_game(GAME).await, Err(QueueError::GameNotFound)));
     harness.game.define(GAME, definition());

@@ -6,7 +6,7 @@ use super::*;
 use crate::accounts_gone::AccountsGone;
 use crate::grpc::harness::GAME;
 use crate::seat_sweeper::SeatSweeper;
-use crate::store::{Match, MatchPlayer, MatchTeam, Recorded, SqlAccountPositions, StoredRating};
+use crate::store::{Match, MatchPlayer, MatchTeam, Recorded, SqlPositions, StoredRating};
 use crate::worker::testing::{World, duel, player, until};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -177,7 +177,7 @@ async fn accounts_that_are_gone_lose_their_tickets_and_ratings() {
     let world = World::start().await;
     let gone = AccountsGone {
         log: world.log.clone(),
-        positions: Arc::new(SqlAccountPositions::new(world.database.clone())),
+        positions: Arc::new(SqlPositions::new(world.database.clone())),
         tickets: world.tickets.clone(),
         ratings: world.ratings.clone(),
         queues: world.queues.clone(),

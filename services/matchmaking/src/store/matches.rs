@@ -213,13 +213,3 @@ pub trait MatchStore: Send + Sync {
     async fn recent_waits(&self, queue: &QueueId, since: OffsetDateTime, max: usize)
     -> Result<RecentWaits, StoreError>;
 }
-
-/// How far the log of accounts was worked on: in the database of the matches.
-#[async_trait]
-pub trait AccountPositions: Send + Sync {
-    /// The offset to go on from; `None` before the first record.
-    async fn next_offset(&self, partition: i32) -> Result<Option<i64>, StoreError>;
-
-    /// Notes that all before this offset is done. It never goes back.
-    async fn advance(&self, partition: i32, next_offset: i64) -> Result<(), StoreError>;
-}

@@ -1,40 +1,38 @@
-//! How far the log of accounts was worked on, in SQL.
+//! How far the service has followed the log: in the database of the matches and ratings.
 
-use async_trait::async_trait;
-use pkg_db::{Database, on};
+use pkg_log::PositionsTable;
 
-use super::StoreError;
-use super::matches::AccountPositions;
+/// The positions in a database that has the newest migrations.
+pub type SqlPositions = pkg_log::SqlPositions<MatchmakingPositions>;
 
-/// A row for each partition.
-#[derive(Debug, Clone)]
-pub struct SqlAccountPositions {
-    database: Database,
+/// The table.
+#[derive(Debug, Clone, Copy)]
+pub struct MatchmakingPositions;
+
+impl PositionsTable for MatchmakingPositions {
+    const NAME: &'static str = "matchmaking_positions";
 }
 
-impl SqlAccountPositions {
-    /// The positions in this database, which has the newest migrations.
-    #[must_use]
-    pub fn new(database: Database) -> Self {
-        Self { database }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use pkg_log::Topic;
+    use pkg_log::testing::positions_contract::verify;
 
-#[async_trait]
-impl AccountPositions for SqlAccountPositions {
-    async fn next_offset(&self, partition: i32) -> Result<Option<i64>, StoreError> {
-        const NEXT: &str = "SELECT next_offset FROM matchmaking_positions WHERE topic = 'accounts' AND part = $1";
-        let partition = i64::from(partition);
-        Ok(on!(self.database, pool => sqlx::query_scalar(NEXT).bind(partition).fetch_optional(pool).await?))
+    use super::SqlPositions;
+
+    const TOPICS: [Topic; 2] = [Topic::Accounts, Topic::Matches];
+
+    #[tokio::test]
+    async fn the_contract_holds() {
+        let database = pkg_db::testing::sqlite().await;
+        verify(&SqlPositions::new(database.clone()), &TOPICS).await;
     }
 
-    async fn advance(&self, partition: i32, next_offset: i64) -> Result<(), StoreError> {
-        const ADVANCE: &str = "INSERT INTO matchmaking_positions (topic, part, next_offset) \
-             VALUES ('accounts', $1, $2) ON CONFLICT (topic, part) DO UPDATE SET next_offset = excluded.next_offset \
-             WHERE matchmaking_positions.next_offset < excluded.next_offset";
-        on!(self.database, pool => {
-            sqlx::query(ADVANCE).bind(i64::from(partition)).bind(next_offset).execute(pool).await?;
-        });
-        Ok(())
+    mod real_postgres {
+        #[tokio::test]
+        async fn the_contract_holds() {
+            let database = pkg_db::testing::postgres().await;
+            super::verify(&super::SqlPositions::new(database.clone()), &super::TOPICS).await;
+        }
     }
 }

@@ -7,13 +7,14 @@ use futures::future::try_join_all;
 use pkg_batching::Batcher;
 use pkg_db::{Database, from_millis, on, to_millis};
 use pkg_definition::Key;
+use pkg_log::{Positions, Topic};
 use sqlx::{FromRow, PgConnection, PgPool, SqliteConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::matches_sql::{release_postgres, release_sqlite};
 use super::ratings::{Applied, RatingChange, RatingPlace, RatingStore, Results, Seeded, StoredRating};
-use super::{QueueId, StoreError, least_id, rows};
+use super::{QueueId, SqlPositions, StoreError, least_id, rows};
 use crate::rating::Rating;
 
 macro_rules! columns {
@@ -61,6 +62,7 @@ macro_rules! move_position {
 #[derive(Clone)]
 pub struct SqlRatings {
     database: Database,
+    positions: SqlPositions,
     /// On Postgres; `SQLite` has one connection and no round trips.
     lookups: Option<Batcher<Wanted, Result<Option<StoredRating>, StoreError>>>,
 }
@@ -93,7 +95,7 @@ impl SqlRatings {
             }
             Database::Sqlite(_) => None,
         };
-        Self { database, lookups }
+        Self { positions: SqlPositions::new(database.clone()), database, lookups }
     }
 }
 
@@ -176,9 +178,7 @@ impl RatingStore for SqlRatings {
     }
 
     async fn position(&self, partition: i32) -> Result<Option<i64>, StoreError> {
-        const POSITION: &str = "SELECT next_offset FROM matchmaking_positions WHERE topic = 'matches' AND part = $1";
-        let partition = i64::from(partition);
-        Ok(on!(self.database, pool => sqlx::query_scalar(POSITION).bind(partition).fetch_optional(pool).await?))
+        self.positions.next_offset(Topic::Matches, partition).await
     }
 
     async fn counted(&self, sessions: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {

@@ -7,8 +7,6 @@ mod places;
 #[cfg(test)]
 mod real_redis;
 mod scripts;
-#[cfg(test)]
-mod server;
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;

@@ -33,8 +33,8 @@ use crate::tickets::{Ports, Tickets};
 use crate::worker::Tools;
 use pkg_middleware::AnyChannel;
 
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) use crate::grpc::harness::{player, until};
+
 /// How fast the clock of the world runs: deadlines come sooner than in earnest.
 const FASTER: u32 = 10;
 
@@ -231,21 +231,4 @@ impl World {
 /// The queue of pairs.
 pub(crate) fn duel() -> QueueId {
     crate::grpc::harness::queue("duel")
-}
-
-pub(crate) fn player(number: u128) -> Uuid {
-    Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0001_0000 + number)
-}
-
-/// Asks again and again until there is an answer.
-pub(crate) async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let asking = async {
-        loop {
-            if let Some(answer) = ask().await {
-                return answer;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, asking).await.expect("it happens in time")
 }

@@ -5,8 +5,8 @@ use prost::Message;
 
 use super::parse;
 use crate::catalog::{Applied, Game, GameState, TrendPage, TrendPlace};
-use crate::grpc::answer::timestamp;
 use crate::store::{DefinitionState, Place, Revision, RevisionSummary};
+use crate::timestamps::timestamp;
 
 /// A page of games ends early before it becomes larger: a message may have 1 MiB.
 const PAGE_BYTES: usize = 512 * 1024;

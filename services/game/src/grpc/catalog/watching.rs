@@ -1,61 +1,37 @@
 //! The stream of `WatchDefinitions`.
 
-use std::time::Duration;
-
-use futures::stream::{self, BoxStream, StreamExt};
-use pkg_ambient::Ambient;
 use pkg_api::game::v1::watch_definitions_response::Message;
-use pkg_api::game::v1::{CaughtUp, WatchDefinitionsResponse};
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use pkg_api::game::v1::{CaughtUp, GoAway, Heartbeat, WatchDefinitionsResponse};
+use pkg_middleware::Watched;
 use tonic::Status;
 
 use crate::catalog::{Followed, Follower};
-use crate::grpc::answer::{go_away, heartbeat};
 use crate::grpc::problems::store;
 
-/// How long a stream is silent before it says that it is there.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+impl Watched for Follower {
+    type Message = Message;
+    type Answer = WatchDefinitionsResponse;
 
-type Item = Result<WatchDefinitionsResponse, Status>;
+    /// Whoever follows again is told of everything.
+    const LEAVES_AT_ONCE: bool = true;
 
-struct Watching {
-    follower: Follower,
-    draining: CancellationToken,
-    ambient: Ambient,
-    silent_until: Instant,
-    ended: bool,
-}
+    async fn next_message(&mut self) -> Option<Result<Message, Status>> {
+        Some(match self.next().await {
+            Ok(Followed::Definition(state)) => Ok(Message::Definition((*state).into())),
+            Ok(Followed::CaughtUp) => Ok(Message::CaughtUp(CaughtUp {})),
+            Err(error) => Err(store(&error).into()),
+        })
+    }
 
-pub(super) fn stream(follower: Follower, draining: CancellationToken, ambient: Ambient) -> BoxStream<'static, Item> {
-    let silent_until = Instant::now() + HEARTBEAT;
-    let watching = Watching { follower, draining, ambient, silent_until, ended: false };
-    stream::unfold(watching, Watching::next).boxed()
-}
+    fn heartbeat(heartbeat: Heartbeat) -> Message {
+        Message::Heartbeat(heartbeat)
+    }
 
-impl Watching {
-    async fn next(mut self) -> Option<(Item, Self)> {
-        if self.ended {
-            return None;
-        }
-        // In this order: a drain does not wait for what there is to say.
-        let message = tokio::select! {
-            biased;
-            () = self.draining.cancelled() => {
-                self.ended = true;
-                Ok(Message::GoAway(go_away(&self.ambient)))
-            }
-            followed = self.follower.next() => match followed {
-                Ok(Followed::Definition(state)) => Ok(Message::Definition((*state).into())),
-                Ok(Followed::CaughtUp) => Ok(Message::CaughtUp(CaughtUp {})),
-                Err(error) => {
-                    self.ended = true;
-                    Err(store(&error).into())
-                }
-            },
-            () = tokio::time::sleep_until(self.silent_until) => Ok(Message::Heartbeat(heartbeat(&self.ambient))),
-        };
-        self.silent_until = Instant::now() + HEARTBEAT;
-        Some((message.map(|message| WatchDefinitionsResponse { message: Some(message) }), self))
+    fn go_away(go_away: GoAway) -> Message {
+        Message::GoAway(go_away)
+    }
+
+    fn answer(message: Message) -> WatchDefinitionsResponse {
+        WatchDefinitionsResponse { message: Some(message) }
     }
 }

@@ -10,12 +10,12 @@ use futures::{FutureExt, Stream};
 use pkg_api::events::v1::connect_events_request::Message as Said;
 use pkg_api::events::v1::connect_events_response::Message;
 use pkg_api::events::v1::{ConnectEventsRequest, PublishAccepted, StreamPublication};
+use pkg_middleware::Actor;
 use tonic::codec::Streaming;
 use tonic::{Code, Status};
 
 use super::super::{parse_events as parse, tell_events as tell};
 use super::EventParts;
-use crate::actor::Actor;
 use crate::publishing::{Outcome, PublicationError};
 use crate::subscription::{Outgoing, Subscription, frame};
 

@@ -9,8 +9,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
 use pkg_api::events::v1::connect_events_response::Message;
-use pkg_api::game::v1::{GoAway, GoAwayReason, Heartbeat};
-use pkg_middleware::{Aside, RequestContext};
+use pkg_middleware::{Aside, HEARTBEAT, RequestContext, go_away, heartbeat};
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::Status;
@@ -18,10 +17,7 @@ use tonic::Status;
 use super::EventParts;
 use super::client::Client;
 use crate::subscription::{Outgoing, Subscription, frame};
-use crate::timestamps::timestamp;
 
-/// How long a stream says nothing at most.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Clients that are sent away come back spread over this time.
 const COME_BACK_WITHIN: Duration = Duration::from_secs(2);
 
@@ -78,7 +74,7 @@ impl EventStream {
         }
         if self.draining.poll(cx).is_ready() {
             self.parts.subscriptions.leases.leave();
-            self.out.push(frame(Message::GoAway(self.go_away())));
+            self.out.push(frame(Message::GoAway(go_away(&self.parts.ambient, COME_BACK_WITHIN))));
             return Err(Status::ok(""));
         }
         self.poll_heartbeat(cx);
@@ -89,18 +85,11 @@ impl EventStream {
         while self.out.is_empty() && self.heartbeat.poll(cx).is_ready() {
             let (due, now) = (self.sent_at + HEARTBEAT, Instant::now());
             if due <= now {
-                let server_time = Some(timestamp(self.parts.ambient.now()));
-                self.out.push(frame(Message::Heartbeat(Heartbeat { server_time })));
+                self.out.push(frame(Message::Heartbeat(heartbeat(&self.parts.ambient))));
             }
             // Every message is a sign of life; the timer is not moved for each of them.
             self.heartbeat.change().reset(if due <= now { now + HEARTBEAT } else { due });
         }
-    }
-
-    fn go_away(&self) -> GoAway {
-        let random = u16::from_le_bytes(self.parts.ambient.random());
-        let delay = COME_BACK_WITHIN.mul_f64(f64::from(random) / f64::from(u16::MAX));
-        GoAway { reason: GoAwayReason::Drain.into(), retry_delay: prost_types::Duration::try_from(delay).ok() }
     }
 }
 

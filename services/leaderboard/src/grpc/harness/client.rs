@@ -4,45 +4,22 @@ use pkg_api::game::v1::LeaderboardPeriod;
 use pkg_api::leaderboard::v1 as api;
 use pkg_api::leaderboard::v1::leaderboard_service_client::LeaderboardServiceClient;
 use pkg_middleware::InProcess;
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::service::Interceptor;
-use tonic::service::interceptor::InterceptedService;
+use pkg_middleware::testing::SignedIn;
 use tonic::transport::Channel;
-use tonic::{Request, Status, Streaming};
+use tonic::{Status, Streaming};
 use uuid::Uuid;
 
 use super::{GAME, player};
-
-/// Puts a token into every call.
-#[derive(Clone)]
-pub(crate) struct Bearer(MetadataValue<Ascii>);
 
 /// A client.
 #[derive(Clone)]
 pub(crate) struct Client {
     /// For the calls that are not here.
-    pub(crate) grpc: LeaderboardServiceClient<InterceptedService<InProcess, Bearer>>,
+    pub(crate) grpc: LeaderboardServiceClient<SignedIn<InProcess>>,
 }
 
 /// A client on a connection of its own.
-pub(crate) type Connected = LeaderboardServiceClient<InterceptedService<Channel, Bearer>>;
-
-impl Bearer {
-    pub(super) fn new(token: &str) -> Self {
-        Self(format!("Bearer {token}").try_into().expect("a token is text"))
-    }
-}
-
-impl Interceptor for Bearer {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("authorization", self.0.clone());
-        Ok(request)
-    }
-}
-
-pub(super) fn connected(channel: Channel, bearer: Bearer) -> Connected {
-    LeaderboardServiceClient::new(InterceptedService::new(channel, bearer))
-}
+pub(crate) type Connected = LeaderboardServiceClient<SignedIn<Channel>>;
 
 /// A score of the caller's, with an id of its own.
 pub(crate) fn score(board: &str, id: u128, value: i64) -> api::NewScore {
@@ -88,8 +65,8 @@ pub(crate) fn places(view: &api::BoardView) -> Vec<(i64, u128, i64)> {
 }
 
 impl Client {
-    pub(super) fn new(server: InProcess, bearer: Bearer) -> Self {
-        Self { grpc: LeaderboardServiceClient::new(InterceptedService::new(server, bearer)) }
+    pub(super) fn new(channel: SignedIn<InProcess>) -> Self {
+        Self { grpc: LeaderboardServiceClient::new(channel) }
     }
 
     pub(crate) async fn submit(&mut self, score: api::NewScore) -> Result<api::Submission, Status> {

@@ -2,9 +2,8 @@
 //! made of it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use pkg_ambient::Ambient;
 use pkg_api::game::v1 as api;
 use pkg_bus::{Bus, MemoryBus, Retentions};
@@ -12,28 +11,26 @@ use pkg_db::testing::TestDatabase;
 use pkg_definition::{Attributes, Key, Period};
 use pkg_log::{Start, Topic};
 use pkg_redis::testing::TestRedis;
-use time::OffsetDateTime;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::board::{BoardId, PeriodId, PlaceKey};
+use crate::board::{BoardId, PeriodId};
 use crate::catalog::Catalog;
 use crate::keeping::Keeper;
-use crate::mending::{Mender, MenderParts};
 use crate::news::BoardNews;
-use crate::outcomes::Outcomes;
 use crate::projector::{Projector, ProjectorParts};
-use crate::score_counters::ScoreCounters;
 use crate::score_record::ScoreRecord;
 use crate::store::{
-    Applied, Begun, BoardStep, BoardStore, BoardView, Filled, Finished, HistoryStore, Mark, MemoryBoards, NewEntry,
-    Place, Positions, Read, Rebuild, RedisBoards, Removed, ScoreRow, SqlHistory, SqlPositions, StoreError,
+    BoardStore, BoardView, HistoryStore, MemoryBoards, Place, Positions, Read, RedisBoards, ScoreRow, SqlHistory,
+    SqlPositions,
 };
 use crate::submission::{Actor, NewScore, Submission, SubmitError};
-use crate::submitting::{SubmissionParts, Submissions};
-use crate::testing::{Games, PATIENCE, Running, TestLog, until};
-use crate::watermarks::Watermarks;
+use crate::submitting::Submissions;
+use crate::testing::{Exchangeable, Games, PATIENCE, Running, TestLog, until};
+use crate::{Scoring, Works};
+
+pub(super) use crate::testing::board_definition as definition;
 
 pub(super) const GAME: Uuid = Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0077);
 
@@ -58,9 +55,6 @@ pub(super) struct Process {
     tasks: Vec<Running>,
 }
 
-/// Boards that can be exchanged for empty ones.
-pub(super) struct Exchangeable(RwLock<Arc<dyn BoardStore>>);
-
 pub(super) fn board(key: &str) -> BoardId {
     BoardId { game: GAME, key: Key::parse(key).unwrap() }
 }
@@ -78,18 +72,6 @@ pub(super) fn value(board: &BoardId, submission: u128, value: i64) -> NewScore {
         value,
         session: None,
         attributes: Attributes::default(),
-    }
-}
-
-pub(super) fn definition(key: &str, operator: api::LeaderboardOperator) -> api::LeaderboardDefinition {
-    api::LeaderboardDefinition {
-        key: key.to_owned(),
-        order: api::LeaderboardOrder::HighWins.into(),
-        operator: operator.into(),
-        periods: vec![api::LeaderboardPeriod::AllTime.into(), api::LeaderboardPeriod::Daily.into()],
-        writers: api::LeaderboardWriters::Players.into(),
-        rate: Some(api::SubmissionRate { count: 100_000, per: Some(prost_types::Duration { seconds: 1, nanos: 0 }) }),
-        ..Default::default()
     }
 }
 
@@ -116,7 +98,7 @@ impl World {
             log: TestLog::start().await,
             history: Arc::new(SqlHistory::new(database.clone())),
             positions: Arc::new(SqlPositions::new(database.clone())),
-            boards: Arc::new(Exchangeable(RwLock::new(boards))),
+            boards: Arc::new(Exchangeable::new(boards)),
             bus: Arc::new(MemoryBus::new(ambient.clone(), Retentions::default())),
             ambient,
             database,
@@ -139,54 +121,12 @@ impl World {
         let (catalog, follower) = Catalog::new(self.games.channel());
         let follower = Running::start(|shutdown| follower.run(shutdown));
         catalog.caught_up().await;
-        let (outcomes, counters) = (Outcomes::new(), ScoreCounters::new());
-        let (watermarks, heard) = Watermarks::new(bus.clone(), boards.clone());
-        let (news, teller) = BoardNews::new(catalog.clone(), boards.clone(), bus, ambient.clone());
-        let (mender, rebuilder) = Mender::new(MenderParts {
-            catalog: catalog.clone(),
-            history: history.clone(),
-            boards: boards.clone(),
-            watermarks: watermarks.clone(),
-            news: news.clone(),
-            ambient: ambient.clone(),
-            counters: counters.clone(),
-        });
-        let keeper = Keeper {
-            catalog: catalog.clone(),
-            history: history.clone(),
-            boards: boards.clone(),
-            outcomes: outcomes.clone(),
-            mender: mender.clone(),
-            ambient: ambient.clone(),
-        };
-        let parts = ProjectorParts {
-            log: log.clone(),
-            catalog: catalog.clone(),
-            history: history.clone(),
-            boards: boards.clone(),
-            positions: positions.clone(),
-            outcomes: outcomes.clone(),
-            watermarks: watermarks.clone(),
-            news,
-            mender,
-            counters: counters.clone(),
-        };
+        let (news, teller) = BoardNews::new(catalog.clone(), boards.clone(), bus.clone(), ambient.clone());
         let game = self.games.channel();
-        let submissions = Submissions::new(SubmissionParts {
-            catalog,
-            game,
-            log,
-            history,
-            boards,
-            positions,
-            outcomes,
-            watermarks,
-            ambient,
-            counters,
-        });
-        let projector = Projector::new(parts);
+        let works = Works { history, boards, positions, catalog, news, game, bus, log, ambient };
+        let Scoring { submissions, progress, projector, keeper, rebuilder, .. } = works.scoring();
         let tasks = vec![
-            Running::start(|shutdown| heard.run(shutdown)),
+            Running::start(|shutdown| progress.run(shutdown)),
             Running::start(|shutdown| teller.run(shutdown)),
             Running::start(|shutdown| rebuilder.run(shutdown)),
         ];
@@ -219,7 +159,7 @@ impl World {
         } else {
             (Arc::new(MemoryBoards::new(self.ambient.clone())), None)
         };
-        *self.boards.0.write().unwrap_or_else(PoisonError::into_inner) = boards;
+        self.boards.exchange(boards);
         redis
     }
 
@@ -331,34 +271,4 @@ impl Process {
         }
         self.follower.cut_off().await;
     }
-}
-
-impl Exchangeable {
-    fn now(&self) -> Arc<dyn BoardStore> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-macro_rules! pass_on {
-    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
-        #[async_trait]
-        impl BoardStore for Exchangeable {
-            $(async fn $name(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
-                self.now().$name($($argument),*).await
-            })*
-        }
-    };
-}
-
-pass_on! {
-    apply(step: &BoardStep) -> Applied;
-    marks(boards: &[BoardId]) -> Vec<Option<Mark>>;
-    remove(board: &BoardId, number: i64, player: Uuid) -> Removed;
-    page(place: &Place, after: Option<PlaceKey>, max: usize) -> Read<BoardView>;
-    around(place: &Place, player: Uuid, count: usize) -> Read<BoardView>;
-    of_players(place: &Place, players: &[Uuid]) -> Read<BoardView>;
-    open(board: &BoardId, mark: Mark, periods: &[PeriodId]) -> bool;
-    begin_rebuild(place: &Place, id: Uuid) -> Begun;
-    fill(rebuild: &mut Rebuild, entries: &[NewEntry]) -> Filled;
-    finish(rebuild: &Rebuild, keep_until: Option<OffsetDateTime>) -> Finished;
 }

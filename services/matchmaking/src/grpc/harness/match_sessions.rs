@@ -3,14 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use http::Request;
 use pkg_api::game::v1 as api;
-use pkg_api::game::v1::catalog_service_server::CatalogServiceServer;
 use pkg_api::game::v1::session_internal_service_server::{SessionInternalService, SessionInternalServiceServer};
 use pkg_middleware::{AnyChannel, Problem};
-use tonic::body::Body;
-use tonic::{Code, Response, Status};
-use tower::ServiceExt;
+use tonic::service::Routes;
+use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
 use super::Game;
@@ -73,7 +70,7 @@ type Answer<T> = Result<Response<T>, Status>;
 impl SessionInternalService for Sessions {
     async fn create_match_session(
         &self,
-        request: tonic::Request<api::CreateMatchSessionRequest>,
+        request: Request<api::CreateMatchSessionRequest>,
     ) -> Answer<api::CreateMatchSessionResponse> {
         let request = request.into_inner();
         let mut state = self.lock();
@@ -93,16 +90,13 @@ impl SessionInternalService for Sessions {
         Ok(Response::new(api::CreateMatchSessionResponse { session: Some(session), created, cursor }))
     }
 
-    async fn batch_check_seats(
-        &self,
-        _: tonic::Request<api::BatchCheckSeatsRequest>,
-    ) -> Answer<api::BatchCheckSeatsResponse> {
+    async fn batch_check_seats(&self, _: Request<api::BatchCheckSeatsRequest>) -> Answer<api::BatchCheckSeatsResponse> {
         Err(Status::unimplemented("matchmaking does not ask this"))
     }
 
     async fn batch_get_session_states(
         &self,
-        request: tonic::Request<api::BatchGetSessionStatesRequest>,
+        request: Request<api::BatchGetSessionStatesRequest>,
     ) -> Answer<api::BatchGetSessionStatesResponse> {
         let state = self.lock();
         let status = |session_id: String| {
@@ -117,16 +111,6 @@ impl SessionInternalService for Sessions {
 
 /// The way to both services of the game.
 pub(crate) fn channel(game: &Game, sessions: &Sessions) -> AnyChannel {
-    let catalog = CatalogServiceServer::new(game.clone());
     let sessions = SessionInternalServiceServer::new(sessions.clone());
-    AnyChannel::new(tower::service_fn(move |request: Request<Body>| {
-        let (catalog, sessions) = (catalog.clone(), sessions.clone());
-        async move {
-            if request.uri().path().starts_with("/muster.game.v1.SessionInternalService/") {
-                sessions.oneshot(request).await
-            } else {
-                catalog.oneshot(request).await
-            }
-        }
-    }))
+    AnyChannel::new(Routes::new(game.server()).add_service(sessions))
 }

@@ -1,6 +1,7 @@
 //! Tickets on embedded stores, without a worker: what it would do, the test does.
 
 use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;

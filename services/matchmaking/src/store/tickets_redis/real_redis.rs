@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fred::interfaces::{ClientLike, KeysInterface};
-use pkg_redis::{Settings, testing};
+use pkg_redis::Settings;
+use pkg_redis::testing::{self, DURABLE, RedisServer};
 
 use super::super::testing::{LIMIT, SECOND, claim, id, now, queue, ticket};
 use super::super::tickets::{FORGOTTEN_AFTER_EXPIRY, KEPT_AFTER_END, TicketStatus};
 use super::super::tickets_contract;
-use super::server::Server;
 use super::*;
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn nothing_stays_for_ever() {
 /// Everything is lost between two steps: nobody is held by it, nothing fails, and numbers go on.
 #[tokio::test]
 async fn an_emptied_server_locks_nobody_out() {
-    let server = Server::start();
+    let server = RedisServer::start_with(DURABLE);
     let redis = Redis::connect(&server.url(), Settings::default()).await.unwrap();
     let store = RedisTickets::connect(redis.clone()).await.unwrap();
     let queue = queue();
@@ -130,7 +130,7 @@ async fn an_emptied_server_locks_nobody_out() {
 /// A server that is killed between the steps of a match and comes back with what it acknowledged.
 #[tokio::test]
 async fn a_killed_server_goes_on_where_it_was() {
-    let mut server = Server::start();
+    let mut server = RedisServer::start_with(DURABLE);
     let redis = Redis::connect(&server.url(), Settings::default()).await.unwrap();
     let store = RedisTickets::connect(redis).await.unwrap();
     let queue = queue();
@@ -172,7 +172,7 @@ async fn a_killed_server_goes_on_where_it_was() {
     tokio::time::timeout(LIMIT, heard).await.expect("news come again");
 }
 
-async fn restart(server: &mut Server, store: &RedisTickets) {
+async fn restart(server: &mut RedisServer, store: &RedisTickets) {
     server.kill();
     assert!(matches!(store.load(&[id()]).await, Err(StoreError::Unavailable(_))));
     server.restart();

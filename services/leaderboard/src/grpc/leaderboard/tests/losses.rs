@@ -27,7 +27,7 @@ async fn filled(harness: &Harness) -> Timestamp {
 
 async fn every_reading_finds_a_lost_board_again(harness: Harness) {
     let first = filled(&harness).await;
-    harness.boards.lose_everything();
+    harness.lose_boards();
     let period = LeaderboardPeriod::Daily.into();
     let past = api::ListEntriesRequest { period, period_time: Some(first), ..entries("points", 3) };
     let readings = (0..20).map(|_| async {
@@ -45,7 +45,7 @@ async fn every_reading_finds_a_lost_board_again(harness: Harness) {
 
 async fn scores_go_on_after_a_loss(harness: Harness) {
     filled(&harness).await;
-    harness.boards.lose_everything();
+    harness.lose_boards();
     let submitted = harness.player(5).submit(score("points", 3, 100)).await.unwrap();
     let mut one = harness.player(1);
     let request = api::ListEntriesRequest { min_position: submitted.position, ..entries("points", 3) };

@@ -129,7 +129,7 @@ async fn a_loss_goes_unnoticed(harness: Harness) {
     harness.player(1).submit(score("points", 1, 10)).await.unwrap();
     let mut stream = harness.player(1).watch(request(10)).await.unwrap();
     assert_eq!(places(&view(&mut stream).await), [(1, 1, 10)]);
-    harness.boards.lose_everything();
+    harness.lose_boards();
     harness.player(2).submit(score("points", 1, 20)).await.unwrap();
     assert_eq!(places(&view(&mut stream).await), [(1, 2, 20), (2, 1, 10)]);
 }
