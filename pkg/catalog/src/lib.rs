@@ -25,9 +25,9 @@ pub use self::following::CatalogFollower;
 
 /// How long the game service may take to say what a game is.
 const ASK_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long what was asked about a game is not asked again: in that time what is made is followed.
+/// How long a game that was asked for is not asked for again: in that time what is made is followed.
 const ASKED_FOR: Duration = Duration::from_secs(1);
-/// Of how many games it is remembered that they were asked for.
+/// Of how many games it is remembered what came of asking for them.
 const ASKED_MAX: usize = 10_000;
 
 /// A game as it is defined now.
@@ -57,11 +57,14 @@ pub enum CatalogError {
     NotFound,
     /// The game service does not answer: the same may succeed later.
     #[error("the game service is not available")]
-    Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    Unavailable(#[source] Cause),
     /// It says what it must not: a defect.
     #[error("the game service answered something unexpected")]
-    Broken(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    Broken(#[source] Cause),
 }
+
+/// What stands behind an error.
+type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
 /// All games. Cloning shares them.
 pub struct Catalog<G> {
@@ -73,8 +76,8 @@ struct Inner<G> {
     /// Counts the changes.
     changed: watch::Sender<u64>,
     caught_up: watch::Sender<bool>,
-    /// When games were asked for.
-    asked: Cache<Uuid, Instant>,
+    /// What came of asking for games, and when that was.
+    asked: Cache<Uuid, (Instant, Result<(), CatalogError>)>,
     asking: Sharing<Uuid, Result<(), CatalogError>>,
     channel: AnyChannel,
 }
@@ -140,24 +143,40 @@ impl<G: Learned> Catalog<G> {
     }
 
     /// A game as it is now, for something that is missing in it as it is known here: asked for once for all who need it at
-    /// the same time, unless that was done a moment ago.
+    /// the same time, unless that was done a moment ago. The call is made in nobody's name, without a request's id.
     pub async fn ask(&self, game: Uuid) -> Result<Arc<G>, CatalogError> {
-        let catalog = self.clone();
-        let ask = move || catalog.clone().ask_now(game);
-        let answer = self.inner.asking.call(game, ask).await;
-        answer.unwrap_or_else(|unanswered| Err(CatalogError::Unavailable(Arc::new(unanswered))))?;
+        match self.asked_lately(game) {
+            Some(came) => came?,
+            None => self.ask_together(game).await?,
+        }
         self.known(game).ok_or(CatalogError::NotFound)
     }
 
+    async fn ask_together(&self, game: Uuid) -> Result<(), CatalogError> {
+        let catalog = self.clone();
+        let asking = self.inner.asking.call(game, move || catalog.clone().ask_now(game));
+        match timeout(ASK_TIMEOUT, asking).await {
+            Ok(Ok(came)) => came,
+            Ok(Err(unanswered)) => Err(CatalogError::Unavailable(Arc::new(unanswered))),
+            Err(elapsed) => Err(CatalogError::Unavailable(Arc::new(elapsed))),
+        }
+    }
+
     async fn ask_now(self, game: Uuid) -> Result<(), CatalogError> {
-        if self.inner.asked.get(&game).is_some_and(|since| since.elapsed() < ASKED_FOR) {
-            return Ok(());
+        // Those who waited for somebody else's call need none of their own.
+        if let Some(came) = self.asked_lately(game) {
+            return came;
         }
-        let state = self.fetch(game).await;
-        if !matches!(state, Err(CatalogError::Unavailable(_))) {
-            self.inner.asked.insert(game, Instant::now());
+        let came = self.fetch(game).await.and_then(|state| self.apply(game, &state, Source::Asked));
+        if !matches!(came, Err(CatalogError::Unavailable(_))) {
+            self.inner.asked.insert(game, (Instant::now(), came.clone()));
         }
-        self.apply(game, &state?, Source::Asked)
+        came
+    }
+
+    fn asked_lately(&self, game: Uuid) -> Option<Result<(), CatalogError>> {
+        let (since, came) = self.inner.asked.get(&game)?;
+        (since.elapsed() < ASKED_FOR).then_some(came)
     }
 
     async fn fetch(&self, game: Uuid) -> Result<api::DefinitionState, CatalogError> {

@@ -28,8 +28,10 @@ struct State {
     asked: usize,
     /// Whether those who follow are told nothing.
     silent: bool,
-    /// Whether nothing is answered.
+    /// Whether everything is refused.
     unavailable: bool,
+    /// Whether nothing is answered.
+    hangs: bool,
 }
 
 /// There are no games.
@@ -81,6 +83,11 @@ impl TestGames {
         self.lock().unavailable = unavailable;
     }
 
+    /// It takes calls, and never answers them.
+    pub fn hang(&self) {
+        self.lock().hangs = true;
+    }
+
     /// Refuses while it answers nothing: for what else this game service does.
     pub fn check_available(&self) -> Result<(), Status> {
         if self.lock().unavailable {
@@ -114,6 +121,9 @@ impl TestGames {
     async fn state_of(&self, game: &str) -> Result<api::DefinitionState, Status> {
         // Over a network, others ask before there is an answer.
         yield_now().await;
+        if self.lock().hangs {
+            return std::future::pending().await;
+        }
         self.check_available()?;
         let found = Uuid::try_parse(game).ok().and_then(|game| self.lock().games.get(&game).cloned());
         found.ok_or_else(|| Problem::new(Code::NotFound, "GAME_NOT_FOUND", "there is no such game").into())

@@ -121,6 +121,19 @@ async fn a_service_that_is_not_available_is_asked_again_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_waits_longer_than_for_a_call_of_their_own() {
+    let games = TestGames::default();
+    games.hang();
+    let catalog = asking(&games);
+    let (first, own) = (catalog.clone(), Instant::now());
+    let first = tokio::spawn(async move { first.find(GAME).await });
+    sleep(Duration::from_secs(1)).await;
+    assert!(matches!(catalog.find(GAME).await, Err(CatalogError::Unavailable(_))));
+    assert_eq!(own.elapsed().as_secs(), 1 + ASK_TIMEOUT.as_secs());
+    assert!(matches!(first.await.unwrap(), Err(CatalogError::Unavailable(_))));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_is_followed() {
     let games = TestGames::default();
     games.be_unavailable(true);
@@ -159,7 +172,10 @@ async fn rules_that_are_not_understood_are_not_taken() {
     games.define(GAME, definition(&[""]));
     in_time(catalog.caught_up()).await;
     assert!(catalog.known(GAME).is_none());
-    assert!(matches!(catalog.find(GAME).await, Err(CatalogError::Broken(_))));
+    for found in join_all((0..3).map(|_| catalog.find(GAME))).await {
+        assert!(matches!(found, Err(CatalogError::Broken(_))), "{found:?}");
+    }
+    assert!(matches!(catalog.find(GAME).await, Err(CatalogError::Broken(_))), "it was asked for a moment ago");
 
     let mut changes = catalog.changes();
     games.define(GAME, definition(&["points"]));
