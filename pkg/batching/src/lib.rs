@@ -1,4 +1,4 @@
-//! Calls that wait for a store at the same time, made as one: different ones by a [`Batcher`], equal ones by [`Sharing`].
+//! Calls that wait for the same at the same time, made as one: different ones by a [`Batcher`], equal ones by [`Sharing`].
 //!
 //! Nothing waits for a fuller batch: what has come in while the batch before was under way is the next one. So a single
 //! call is as fast as without, and under load the cost of a round trip is shared. A batch that is slow, since a server

@@ -115,8 +115,11 @@ fn lock<K, V>(waiting: &Mutex<Waiting<K, V>>) -> MutexGuard<'_, Waiting<K, V>> {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
+    use std::time::Duration;
+
     use futures::future::join_all;
     use tokio::sync::Semaphore;
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -152,47 +155,62 @@ mod tests {
         }
     }
 
+    /// Broken promises fail, rather than wait for ever.
+    async fn in_time(test: impl Future<Output = ()>) {
+        timeout(Duration::from_secs(30), test).await.expect("in time");
+    }
+
     #[tokio::test]
     async fn those_who_come_while_work_is_under_way_share_the_next_one() {
-        let (sharing, work) = (Sharing::default(), Work::new());
-        let first = tokio::spawn(work.clone().call(sharing.clone(), "a"));
-        work.until_begun(1).await;
-        let (shared, own) = (sharing.clone(), work.clone());
-        let rest = tokio::spawn(async move { join_all((0..5).map(|_| own.clone().call(shared.clone(), "a"))).await });
-        let other = tokio::spawn(work.clone().call(sharing.clone(), "b"));
-        work.until_begun(2).await;
-        while lock(&sharing.waiting).get("a").is_none_or(|waiting| waiting.len() < 5) {
-            tokio::task::yield_now().await;
-        }
-        work.go.add_permits(3);
+        in_time(async {
+            let (sharing, work) = (Sharing::default(), Work::new());
+            let first = tokio::spawn(work.clone().call(sharing.clone(), "a"));
+            work.until_begun(1).await;
+            let (shared, own) = (sharing.clone(), work.clone());
+            let rest =
+                tokio::spawn(async move { join_all((0..5).map(|_| own.clone().call(shared.clone(), "a"))).await });
+            let other = tokio::spawn(work.clone().call(sharing.clone(), "b"));
+            work.until_begun(2).await;
+            while lock(&sharing.waiting).get("a").is_none_or(|waiting| waiting.len() < 5) {
+                tokio::task::yield_now().await;
+            }
+            work.go.add_permits(3);
 
-        assert_eq!((first.await.unwrap(), other.await.unwrap()), (Ok(1), Ok(2)));
-        assert_eq!(rest.await.unwrap(), [Ok(3); 5]);
-        work.go.add_permits(1);
-        assert_eq!(work.call(sharing.clone(), "a").await, Ok(4));
-        while !lock(&sharing.waiting).is_empty() {
-            tokio::task::yield_now().await;
-        }
+            assert_eq!((first.await.unwrap(), other.await.unwrap()), (Ok(1), Ok(2)));
+            assert_eq!(rest.await.unwrap(), [Ok(3); 5]);
+            work.go.add_permits(1);
+            assert_eq!(work.call(sharing.clone(), "a").await, Ok(4));
+            while !lock(&sharing.waiting).is_empty() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
     }
 
     #[tokio::test]
     async fn work_that_panics_is_begun_again() {
-        let (sharing, work) = (Sharing::default(), Work::new());
-        work.begun.store(12, Ordering::SeqCst);
-        work.go.add_permits(2);
-        assert_eq!(work.clone().call(sharing.clone(), "a").await, Err(Unanswered));
-        assert_eq!(work.call(sharing, "a").await, Ok(14));
+        in_time(async {
+            let (sharing, work) = (Sharing::default(), Work::new());
+            work.begun.store(12, Ordering::SeqCst);
+            work.go.add_permits(2);
+            assert_eq!(work.clone().call(sharing.clone(), "a").await, Err(Unanswered));
+            assert_eq!(work.call(sharing, "a").await, Ok(14));
+        })
+        .await;
     }
 
     #[tokio::test]
     async fn who_gives_up_is_not_worked_for() {
-        let (sharing, work) = (Sharing::default(), Work::new());
-        let first = tokio::spawn(work.clone().call(sharing.clone(), "a"));
-        work.until_begun(1).await;
-        let given_up = tokio::time::timeout(std::time::Duration::ZERO, work.clone().call(sharing.clone(), "a")).await;
-        assert!(given_up.is_err());
-        work.go.add_permits(2);
-        assert_eq!(first.await.unwrap(), Ok(1));
-        assert_eq!(work.call(sharing, "a").await, Ok(2));
+        in_time(async {
+            let (sharing, work) = (Sharing::default(), Work::new());
+            let first = tokio::spawn(work.clone().call(sharing.clone(), "a"));
+            work.until_begun(1).await;
+            let given_up = timeout(Duration::ZERO, work.clone().call(sharing.clone(), "a")).await;
+            assert!(given_up.is_err());
+            work.go.add_permits(2);
+            assert_eq!(first.await.unwrap(), Ok(1));
+            assert_eq!(work.call(sharing, "a").await, Ok(2));
+        })
+        .await;
     }
 }

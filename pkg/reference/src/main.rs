@@ -10,13 +10,16 @@ use std::{
 
 use pkg_reference::{Page, pages};
 
+/// How pages begin.
+const MADE: &str = "<!-- Made ";
+
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = env::args_os().nth(1).ok_or("which folder? As in: muster-reference docs/reference")?;
     write(&PathBuf::from(folder), &pages(pkg_api::descriptors()))?;
     Ok(())
 }
 
-/// Writes the pages, and removes those that are no more.
+/// Writes the pages, and removes those that were made before and are no more.
 fn write(folder: &Path, pages: &[Page]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     for page in pages {
@@ -26,7 +29,8 @@ fn write(folder: &Path, pages: &[Page]) -> io::Result<()> {
     let names: HashSet<_> = pages.iter().map(|page| folder.join(&page.name)).collect();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "md") && !names.contains(&path) {
+        let is_page = path.extension().is_some_and(|extension| extension == "md");
+        if is_page && !names.contains(&path) && fs::read_to_string(&path)?.starts_with(MADE) {
             fs::remove_file(path)?;
         }
     }

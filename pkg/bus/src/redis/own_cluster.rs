@@ -6,6 +6,8 @@ use pkg_redis::testing::RedisServer;
 
 /// How long the cluster may take to do something.
 const LIMIT: Duration = Duration::from_secs(30);
+/// How often keys are moved out of a slot, a hundred each time, until it must be empty.
+const MOVES_MAX: usize = 100;
 /// A node keeps what it acknowledged, and is soon given up when it is killed.
 const SETTINGS: &[&str] = &["--appendfsync", "always", "--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
 
@@ -71,7 +73,8 @@ impl Cluster {
         };
         set(to, &["IMPORTING", &from_id]);
         set(from, &["MIGRATING", &to_id]);
-        loop {
+        for attempt in 0_usize.. {
+            assert!(attempt < MOVES_MAX, "slot {slot} is never empty");
             let keys = from.ask(&["CLUSTER", "GETKEYSINSLOT", &slot, "100"]);
             if keys.is_empty() {
                 break;

@@ -18,7 +18,7 @@ use super::EventParts;
 use super::client::Client;
 use crate::subscription::{Outgoing, Subscription, frame};
 
-/// Clients that are sent away come back spread over this time.
+/// Clients that are sent away come back spread over this time: who plays misses more than who watches.
 const COME_BACK_WITHIN: Duration = Duration::from_secs(2);
 
 /// An open stream.
