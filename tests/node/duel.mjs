@@ -99,7 +99,10 @@ async function fight(one, two) {
   await one.page.reload();
   await one.page.locator("#playing").waitFor();
   await one.page.locator("#banner").waitFor({ state: "hidden" });
-  assert.deepEqual(await pips(one), before, "a page that is loaded again knows the hits");
+  // A shot that was on its way may have hit since.
+  for (const [row, left] of (await pips(one)).entries()) {
+    assert.ok(Number(left) <= Number(before[row]), `a page that is loaded again knows the hits: ${left} of ${before[row]}`);
+  }
   say("reloaded");
 
   await one.page.keyboard.down("Space");
