@@ -67,7 +67,7 @@ pub struct Deps {
     /// Which worker has which queue.
     pub leases: SqlLeases,
     /// How far the log of accounts was followed.
-    pub account_positions: SqlPositions,
+    pub positions: SqlPositions,
     /// The game service.
     pub game: AnyChannel,
     /// Live events; the one that clients follow.
@@ -82,7 +82,7 @@ pub struct Deps {
 
 /// The service, to be mounted on a server.
 pub fn build(deps: Deps) -> Service {
-    let Deps { tickets, matches, ratings, leases, account_positions, game, bus, log, stores, ambient } = deps;
+    let Deps { tickets, matches, ratings, leases, positions, game, bus, log, stores, ambient } = deps;
     let matches: Arc<dyn MatchStore> = Arc::new(matches);
     let ratings: Arc<dyn RatingStore> = Arc::new(ratings);
     let (queues, definitions) = Queues::new(game.clone());
@@ -104,7 +104,7 @@ pub fn build(deps: Deps) -> Service {
         .task("watchers of tickets", |shutdown| watchers.run(shutdown))
         .task("presence in queues", |shutdown| reporter.run(shutdown));
     let works = Works { tickets, seen, matches, ratings, queues, reports, game, bus, log, ambient };
-    let service = works.mount(service, Arc::new(leases), Arc::new(account_positions));
+    let service = works.mount(service, Arc::new(leases), Arc::new(positions));
     stores.into_iter().fold(service, |service, (name, store)| service.needs(name, store))
 }
 

@@ -21,7 +21,7 @@ fn embedded(ground: Ground) -> Service {
         matches: SqlMatches::new(database.clone()),
         ratings: SqlRatings::new(database.clone()),
         leases: SqlLeases::new(database.clone()),
-        account_positions: SqlPositions::new(database.clone()),
+        positions: SqlPositions::new(database.clone()),
         game,
         bus: Arc::new(MemoryBus::new(ambient.clone(), Retentions::default())),
         log: Arc::new(SqliteLog::start(pool.clone(), ambient.clone(), Settings::default())),
