@@ -106,13 +106,15 @@ const MEMORY: &str = "memory of a player on a board";
 const RESTART: &str = "a million players, first answer after a restart";
 
 pub async fn run(executable: &Executable, place: Where<'_>, which: &Which, report: &mut Report) -> anyhow::Result<()> {
+    let mut warm_up = if matches!(place, Where::Dev) { WARM_UP } else { BROKER_WARM_UP + WARM_UP };
     for updates in UPDATES.iter().filter(|updates| updates.name.contains(&which.scene)) {
         // Each begins anew: what the one before has left is not done in its time.
         let stage = Stage::set(executable, place).await?;
         if let Some(floor) = stage.redis()? {
             report.tell("floor: ZADD, pipelined", floor.adds_per_second().await?, "/s");
         }
-        update(&stage, updates, report).await?;
+        update(&stage, updates, warm_up, report).await?;
+        warm_up = WARM_UP;
     }
     if [TOP, AROUND, REBUILD, MEMORY, RESTART].iter().any(|name| name.contains(&which.scene)) {
         large_board(Stage::set(executable, place).await?, executable, report).await?;
@@ -120,10 +122,9 @@ pub async fn run(executable: &Executable, place: Where<'_>, which: &Which, repor
     Ok(())
 }
 
-async fn update(stage: &Stage, updates: &Updates, report: &mut Report) -> anyhow::Result<()> {
+async fn update(stage: &Stage, updates: &Updates, warm_up: Duration, report: &mut Report) -> anyhow::Result<()> {
     let callers = Submit::callers(stage, updates.board, updates.players, updates.at_once).await?;
     let name = stage.named(updates.name);
-    let warm_up = if stage.redis()?.is_some() { BROKER_WARM_UP + WARM_UP } else { WARM_UP };
     let run = measure(&name, callers, window(warm_up, MEASURED), &stage.parties(), Permitted::Nothing).await?;
     report.compare(&name, run.per_second, "/s", Target::AtLeast(updates.least_per_second));
     if let Some(most) = updates.most_p99_ms {

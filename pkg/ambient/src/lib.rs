@@ -82,10 +82,11 @@ impl Ambient {
         self.clock.now()
     }
 
-    /// A fresh `UUIDv7` (RFC 9562) of this moment.
+    /// A fresh `UUIDv7` (RFC 9562) of this moment. Nobody can guess it, but it is no secret: its random bits are those of the
+    /// thread's generator, which need not ask the operating system each time.
     #[must_use]
     pub fn id(&self) -> Uuid {
-        let random: [u8; 10] = self.random();
+        let random: [u8; 10] = rand::random();
         let milliseconds = self.now().unix_timestamp_nanos() / 1_000_000;
         let milliseconds = u64::try_from(milliseconds).unwrap_or(0);
         uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid()

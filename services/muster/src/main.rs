@@ -28,7 +28,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// A quarter less CPU for a ticket than with glibc's, and a sixth less memory for a connection. Libraries in C have it too.
+/// A fifth less CPU for a ticket than with glibc's, and a sixth less memory for a connection. On Linux with glibc, libraries
+/// in C have it too.
 #[cfg(not(target_env = "msvc"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
