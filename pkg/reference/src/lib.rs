@@ -24,6 +24,9 @@ pub struct Page {
     pub text: String,
 }
 
+/// How every page begins.
+pub const MADE: &str = "<!-- Made ";
+
 /// The pages of an API. The descriptors need their source info, or there is nothing to say about them.
 #[must_use]
 pub fn pages(pool: &DescriptorPool) -> Vec<Page> {

@@ -8,10 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pkg_reference::{Page, pages};
-
-/// How pages begin.
-const MADE: &str = "<!-- Made ";
+use pkg_reference::{MADE, Page, pages};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = env::args_os().nth(1).ok_or("which folder? As in: muster-reference docs/reference")?;

@@ -3,6 +3,7 @@
 use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
 
 use crate::{
+    MADE,
     api::{Api, Package, local_name, told_with},
     comment,
     places::INDEX,
@@ -26,7 +27,7 @@ impl Writer<'_> {
     fn page(&self) -> Vec<String> {
         let Package { name, services, messages, enums, .. } = self.package;
         let mut blocks = vec![
-            format!("<!-- Made from proto/{} by `make reference`: change the protos. -->", name.replace('.', "/")),
+            format!("{MADE}from proto/{} by `make reference`: change the protos. -->", name.replace('.', "/")),
             format!("# {name}"),
             format!("[All areas]({INDEX})"),
         ];

@@ -9,7 +9,7 @@ use std::{
 use prost_reflect::DescriptorPool;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-use crate::{pages, places::anchor};
+use crate::{MADE, pages, places::anchor};
 
 /// The root of the repository.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -32,6 +32,7 @@ fn every_heading_and_type_has_its_own_place() {
     for page in pages(pkg_api::descriptors()) {
         let anchors = anchors(&page.text);
         assert_eq!(anchors.len(), anchors.iter().collect::<HashSet<_>>().len(), "{}: {anchors:?}", page.name);
+        assert!(page.text.starts_with(MADE), "{} would not be removed with its package", page.name);
         assert!(!page.text.contains("`google."), "{} names a type that no page describes", page.name);
     }
 }
