@@ -20,7 +20,7 @@ pub enum ConnectError {
 }
 
 /// A command failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum RedisError {
     /// Redis cannot serve now; a later attempt may succeed. The command may or may not have taken effect.
     #[error("Redis is unavailable")]
@@ -35,6 +35,11 @@ impl RedisError {
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable(_))
+    }
+
+    /// A script that runs for many calls answered to too few of them.
+    pub(crate) fn unanswered() -> Self {
+        Self::Broken(Error::new(ErrorKind::Parse, "a script did not answer to each call"))
     }
 
     pub(crate) fn disconnected() -> Self {

@@ -6,6 +6,7 @@
 mod error;
 mod revocations;
 mod script;
+mod script_batcher;
 mod subscriber;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -22,6 +23,7 @@ use fred::util::redis_keyslot;
 pub use error::{ConnectError, RedisError};
 pub use revocations::RedisRevocations;
 pub use script::Script;
+pub use script_batcher::ScriptBatcher;
 pub use subscriber::{Incoming, Notices, Subscriber};
 
 /// How long one attempt to connect may take, and each command that a new connection begins with.
@@ -136,7 +138,11 @@ impl Redis {
     /// command.
     #[must_use]
     pub fn slot_of(&self, key: &str) -> u16 {
-        if self.pool.next().is_clustered() { redis_keyslot(key.as_bytes()) } else { 0 }
+        if self.is_clustered() { redis_keyslot(key.as_bytes()) } else { 0 }
+    }
+
+    fn is_clustered(&self) -> bool {
+        self.pool.next().is_clustered()
     }
 
     /// Asks the server for an answer, for a health check; takes as long as a command may.
