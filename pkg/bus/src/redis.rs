@@ -21,7 +21,7 @@ use bytes::Bytes;
 use fred::interfaces::PubsubInterface;
 use fred::types::Value;
 use pkg_ambient::Ambient;
-use pkg_redis::{ConnectError, Redis, RedisError, Script, Subscriber};
+use pkg_redis::{ConnectError, Redis, RedisError, Script, ScriptBatcher, Subscriber};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -46,12 +46,14 @@ const INBOX: usize = 16_384;
 /// How many topics are caught up at the same time.
 const CATCH_UPS_AT_ONCE: usize = 32;
 
-static PUBLISH: LazyLock<Script> = LazyLock::new(|| Script::with_library(PUBLISH_LUA, "return bus_publish(1, 1)"));
+static PUBLISH: LazyLock<Script> =
+    LazyLock::new(|| Script::with_library(PUBLISH_LUA, include_str!("redis/publish_all.lua")));
 static READ: LazyLock<Script> = LazyLock::new(|| Script::with_library(POSITION_LUA, include_str!("redis/read.lua")));
 
 /// Topics in Redis, or in a Redis Cluster. Readers on this node end with it.
 pub struct RedisBus {
     shared: Arc<Shared>,
+    publishing: ScriptBatcher,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -81,6 +83,7 @@ impl RedisBus {
     pub async fn connect(redis: Redis, ambient: Ambient, retentions: Retentions) -> Result<Self, ConnectError> {
         let (subscriber, notices) = redis.subscriber(INBOX).await?;
         let (outbox, queue) = outbox::new();
+        let publishing = ScriptBatcher::spawn(redis.clone(), &PUBLISH);
         let tasks = TaskTracker::new();
         let shared = Arc::new(Shared {
             redis,
@@ -102,7 +105,7 @@ impl RedisBus {
         tasks.spawn(stop.clone().run_until_cancelled_owned(outbox::send(shared.clone(), queue)));
         tasks.spawn(stop.clone().run_until_cancelled_owned(listening::keep(shared.clone())));
         tasks.spawn(listening::listen(shared.clone(), notices, stop.clone()));
-        Ok(Self { shared, tasks, stop })
+        Ok(Self { shared, publishing, tasks, stop })
     }
 
     /// Events that a script of a store publishes together with what it writes: see [`PUBLISH_LUA`]. They are kept as for
@@ -135,8 +138,7 @@ impl RedisBus {
     }
 
     async fn run(&self, publication: Publication) -> Result<Vec<Published>, PublishError> {
-        let keys = publication.keys().to_vec();
-        let answer: Value = PUBLISH.run(&self.shared.redis, keys, publication.arguments()).await?;
+        let answer = self.publishing.call(publication.keys().to_vec(), publication.arguments()).await?;
         Publication::published(answer).map(|(published, _end)| published)
     }
 }

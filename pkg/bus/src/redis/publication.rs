@@ -27,8 +27,9 @@ pub const POSITION_LUA: &str = include_str!("position.lua");
 /// Put it before the script ([`pkg_redis::Script::with_library`]) and call `bus_publish(k, a)`, where the
 /// [`Publication::keys`] stand in KEYS from `k` on and the [`Publication::arguments`] in ARGV from `a` on. The store's
 /// own keys lie in the same slot if their tag is the topic: `redis.key_in_slot(topic.as_str(), …)`. The function returns
-/// `false` and does nothing if the topic has ended, otherwise what [`Publication::published`] understands. It contains
-/// [`POSITION_LUA`].
+/// `false` and does nothing if the topic has ended, otherwise what [`Publication::published`] understands; and as a second
+/// value where in ARGV the publication ends, so that a script may publish on several topics, as `bus_after(a)` also tells.
+/// It contains [`POSITION_LUA`].
 pub const PUBLISH_LUA: &str = concat!(include_str!("position.lua"), include_str!("publish.lua"));
 
 /// Where a topic is, to be asked by a script.
