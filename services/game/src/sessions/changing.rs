@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use futures::future::try_join_all;
 use pkg_bus::NewEvent;
 use pkg_middleware::Actor;
 use time::OffsetDateTime;
@@ -99,7 +100,8 @@ impl Sessions {
         NewEvent { id: None, payload: pkg_envelope::encode(&pkg_envelope::Audience::Everyone, &message) }
     }
 
-    /// What must be known before it is true: that players may be in it, and that something will be due.
+    /// What must be known before it is true: that players may be in it, and that something will be due; that of a new session
+    /// is known already.
     async fn write_hints_before(
         &self,
         old: Option<&Session>,
@@ -107,12 +109,12 @@ impl Sessions {
         now: OffsetDateTime,
     ) -> Result<(), StoreError> {
         let place = SessionPlace::of(new);
-        for seat in &new.seats {
-            if old.is_none_or(|old| old.seat(seat.player).is_none()) {
-                self.index.note_player(seat.player, place).await?;
-            }
-        }
-        let due_before = old.and_then(|old| old.next_due(now));
+        let is_new = |player| old.is_none_or(|old| old.seat(player).is_none());
+        let players = new.seats.iter().map(|seat| seat.player).filter(|player| is_new(*player));
+        let notes: Vec<_> = players.map(|player| self.index.note_player(player, place)).collect();
+        try_join_all(notes).await?;
+        let Some(old) = old else { return Ok(()) };
+        let due_before = old.next_due(now);
         match new.next_due(now) {
             Some(due) if due_before.is_none_or(|before| due < before) => {
                 self.index.schedule(new.game, place, due).await

@@ -197,8 +197,10 @@ impl Sessions {
         now: OffsetDateTime,
     ) -> Result<(Uuid, Option<View>), SessionError> {
         let (id, game, place) = (session.id, session.game, SessionPlace::of(&session));
-        // So that the sweeper takes back what follows if this ends here.
-        self.index.schedule(game, place, now + CREATION_TIME).await?;
+        // So that the sweeper takes back what follows if this ends here, and looks at the session when something is due.
+        let looked_for = now + CREATION_TIME;
+        let due = session.next_due(now).map_or(looked_for, |due| due.min(looked_for));
+        self.index.schedule(game, place, due).await?;
         if !self.index.reserve(game, place, most).await? {
             return Err(SessionError::TooManySessions);
         }

@@ -1,16 +1,33 @@
--- Saves a session and publishes what happened in it, if its revision is the expected one.
+-- Saves sessions and publishes what happened in them, each by itself and if its revision is the expected one.
 --
--- KEYS: the session, its connections, its entities, their ids, and the four of the publication. ARGV: the expected
--- revision (0 if there is no session), the body, when to forget it (ms), whether it goes on (1 or 0), whether its content
--- goes, and the publication. Answers with 0 for a conflict, -1 if the topic has ended, or 1 and what was published.
-local revision = redis.call('HGET', KEYS[1], 'revision') or '0'
-if revision ~= ARGV[1] then return { 0 } end
-local published = bus_publish(5, 6)
-if not published then return { -1 } end
-if revision == '0' and published[3] then
-    redis.call('HSET', KEYS[1], 'begin', cjson.encode({ published[1], published[3][1] }))
+-- KEYS: of each the session, its entities, their ids, and the four of the publication. ARGV: of each the expected revision
+-- (0 if there is no session), the body, when to forget it (ms), whether it goes on (1 or 0), whether its content goes, and
+-- the publication. Answers for each with 0 for a conflict, -1 if the topic has ended, or 1 and what was published.
+local answers, after = {}, 1
+
+local function commit(k, a)
+    local publication = a + 5
+    local revision = redis.call('HGET', KEYS[k], 'revision') or '0'
+    if revision ~= ARGV[a] then return { 0 }, bus_after(publication) end
+    local published, after = bus_publish(k + 3, publication)
+    if not published then return { -1 }, after end
+    local fields = { 'revision', string.format('%.0f', revision + 1), 'body', ARGV[a + 1], 'goes_on', ARGV[a + 3] }
+    local is_new = revision == '0'
+    if is_new and published[3] then
+        fields[7], fields[8] = 'begin', '["' .. published[1] .. '","' .. published[3][1] .. '"]'
+    end
+    redis.call('HSET', KEYS[k], unpack(fields))
+    redis.call('PEXPIREAT', KEYS[k], ARGV[a + 2])
+    if ARGV[a + 4] == '1' then
+        redis.call('DEL', KEYS[k + 1], KEYS[k + 2])
+    elseif not is_new then
+        redis.call('PEXPIREAT', KEYS[k + 1], ARGV[a + 2])
+        redis.call('PEXPIREAT', KEYS[k + 2], ARGV[a + 2])
+    end
+    return { 1, published }, after
 end
-redis.call('HSET', KEYS[1], 'revision', string.format('%.0f', revision + 1), 'body', ARGV[2], 'goes_on', ARGV[4])
-if ARGV[5] == '1' then redis.call('DEL', KEYS[3], KEYS[4]) end
-for _, key in ipairs({ KEYS[1], KEYS[3], KEYS[4] }) do redis.call('PEXPIREAT', key, ARGV[3]) end
-return { 1, published }
+
+for k = 1, #KEYS, 7 do
+    answers[#answers + 1], after = commit(k, after)
+end
+return answers

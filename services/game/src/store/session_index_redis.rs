@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fred::interfaces::{KeysInterface, SortedSetsInterface};
-use fred::types::{Expiration, SetOptions};
 use futures::future::join_all;
 use pkg_db::{from_millis, to_millis};
 use pkg_redis::{RedisError, Script};
@@ -20,29 +19,15 @@ use super::sessions::{Due, SESSIONS_OF_PLAYER, SessionIndex, SessionPlace};
 use super::sessions_redis::{RedisSessions, unexpected};
 use crate::session::JoinCode;
 
-static RESERVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("session_reserve.lua")));
+/// What is done with one index; many in one script.
+pub(super) static CHANGE_INDEX: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("session_index.lua")));
 static CLAIM_DUE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("session_due.lua")));
 static RESCHEDULE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("session_reschedule.lua")));
-static RELEASE_CODE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("session_uncode.lua")));
 static NEWEST: LazyLock<Script> =
     LazyLock::new(|| Script::new("return redis.call('ZREVRANGEBYLEX', KEYS[1], ARGV[1], '-', 'LIMIT', 0, ARGV[2])"));
-static ADD: LazyLock<Script> = LazyLock::new(|| Script::new("return redis.call('ZADD', KEYS[1], 0, ARGV[1])"));
-/// The score of a session that was saved; before it is 0.
-static MARK_SAVED: LazyLock<Script> =
-    LazyLock::new(|| Script::new("return redis.call('ZADD', KEYS[1], 'XX', 1, ARGV[1])"));
-static REMOVE: LazyLock<Script> = LazyLock::new(|| Script::new("return redis.call('ZREM', KEYS[1], ARGV[1])"));
-/// A member that is there keeps the earlier time; one that is not is added.
-static SCHEDULE: LazyLock<Script> =
-    LazyLock::new(|| Script::new("return redis.call('ZADD', KEYS[1], 'LT', ARGV[2], ARGV[1])"));
-/// With the member, how many are kept, and for how long (ms).
-static NOTE_PLAYER: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "redis.call('ZADD', KEYS[1], 0, ARGV[1])
-         redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -ARGV[2] - 1)
-         return redis.call('PEXPIRE', KEYS[1], ARGV[3])",
-    )
-});
 
+/// Of a change that takes no more than its member.
+const NOTHING: [String; 2] = [String::new(), String::new()];
 /// Over how many keys the schedule is spread.
 const SCHEDULES: u128 = 16;
 /// For how long, after the last one was noted: longer than any session lasts.
@@ -73,9 +58,18 @@ impl RedisSessions {
         self.schedule_key(session.as_u128() % SCHEDULES)
     }
 
-    async fn change(&self, script: &Script, key: String, arguments: Vec<String>) -> Result<(), StoreError> {
-        let _: i64 = script.run(&self.redis, vec![key], arguments).await?;
-        Ok(())
+    /// Makes a change of `session_index.lua`, and says what came of it.
+    async fn change(
+        &self,
+        what: &'static str,
+        key: String,
+        member: String,
+        more: [String; 2],
+    ) -> Result<i64, StoreError> {
+        let [third, fourth] = more;
+        let arguments = vec![what.into(), member.into(), third.into(), fourth.into()];
+        let answer = self.index.call(vec![key], arguments).await?;
+        answer.as_i64().ok_or_else(|| unexpected("an index answered no number"))
     }
 
     async fn newest(
@@ -113,13 +107,12 @@ fn scheduled(game: Uuid, place: SessionPlace) -> String {
 #[async_trait]
 impl SessionIndex for RedisSessions {
     async fn reserve(&self, game: Uuid, place: SessionPlace, most: usize) -> Result<bool, StoreError> {
-        let arguments = vec![written(place), most.to_string()];
-        let is_in: i64 = RESERVE.run(&self.redis, vec![self.running(game)], arguments).await?;
-        Ok(is_in == 1)
+        let most = [most.to_string(), String::new()];
+        Ok(self.change("reserve", self.running(game), written(place), most).await? == 1)
     }
 
     async fn note_saved(&self, game: Uuid, place: SessionPlace) -> Result<(), StoreError> {
-        self.change(&MARK_SAVED, self.running(game), vec![written(place)]).await
+        self.change("saved", self.running(game), written(place), NOTHING).await.map(drop)
     }
 
     async fn was_saved(&self, game: Uuid, place: SessionPlace) -> Result<bool, StoreError> {
@@ -129,11 +122,12 @@ impl SessionIndex for RedisSessions {
     }
 
     async fn release(&self, game: Uuid, place: SessionPlace) -> Result<(), StoreError> {
-        self.change(&REMOVE, self.running(game), vec![written(place)]).await
+        self.change("remove", self.running(game), written(place), NOTHING).await.map(drop)
     }
 
     async fn list(&self, game: Uuid, place: SessionPlace, open: bool) -> Result<(), StoreError> {
-        self.change(if open { &ADD } else { &REMOVE }, self.open(game), vec![written(place)]).await
+        let what = if open { "add" } else { "remove" };
+        self.change(what, self.open(game), written(place), NOTHING).await.map(drop)
     }
 
     async fn open_sessions(
@@ -146,12 +140,12 @@ impl SessionIndex for RedisSessions {
     }
 
     async fn note_player(&self, player: Uuid, place: SessionPlace) -> Result<(), StoreError> {
-        let (kept, memory) = (SESSIONS_OF_PLAYER.to_string(), PLAYER_MEMORY.as_millis().to_string());
-        self.change(&NOTE_PLAYER, self.player(player), vec![written(place), kept, memory]).await
+        let limits = [SESSIONS_OF_PLAYER.to_string(), PLAYER_MEMORY.as_millis().to_string()];
+        self.change("note", self.player(player), written(place), limits).await.map(drop)
     }
 
     async fn forget_player(&self, player: Uuid, place: SessionPlace) -> Result<(), StoreError> {
-        self.change(&REMOVE, self.player(player), vec![written(place)]).await
+        self.change("remove", self.player(player), written(place), NOTHING).await.map(drop)
     }
 
     async fn sessions_of(
@@ -170,15 +164,12 @@ impl SessionIndex for RedisSessions {
         session: Uuid,
         until: OffsetDateTime,
     ) -> Result<bool, StoreError> {
-        let until = Some(Expiration::PXAT(to_millis(until)));
-        let (client, key) = (self.redis.client()?, self.code(game, code));
-        let set: Option<String> =
-            client.set(key, session.to_string(), until, Some(SetOptions::NX), false).await.map_err(RedisError::from)?;
-        Ok(set.is_some())
+        let until = [to_millis(until).to_string(), String::new()];
+        Ok(self.change("claim", self.code(game, code), session.to_string(), until).await? == 1)
     }
 
     async fn release_code(&self, game: Uuid, code: &JoinCode, session: Uuid) -> Result<(), StoreError> {
-        self.change(&RELEASE_CODE, self.code(game, code), vec![session.to_string()]).await
+        self.change("give_back", self.code(game, code), session.to_string(), NOTHING).await.map(drop)
     }
 
     async fn session_by_code(&self, game: Uuid, code: &JoinCode) -> Result<Option<Uuid>, StoreError> {
@@ -188,8 +179,8 @@ impl SessionIndex for RedisSessions {
     }
 
     async fn schedule(&self, game: Uuid, place: SessionPlace, at: OffsetDateTime) -> Result<(), StoreError> {
-        let arguments = vec![scheduled(game, place), to_millis(at).to_string()];
-        self.change(&SCHEDULE, self.schedule_of(place.session), arguments).await
+        let at = [to_millis(at).to_string(), String::new()];
+        self.change("schedule", self.schedule_of(place.session), scheduled(game, place), at).await.map(drop)
     }
 
     async fn claim_due(
@@ -219,6 +210,7 @@ impl SessionIndex for RedisSessions {
     async fn reschedule(&self, due: &Due, at: Option<OffsetDateTime>) -> Result<(), StoreError> {
         let at = at.map_or(String::new(), |at| to_millis(at).to_string());
         let arguments = vec![scheduled(due.game, due.place), to_millis(due.claimed_until).to_string(), at];
-        self.change(&RESCHEDULE, self.schedule_of(due.session), arguments).await
+        let _: i64 = RESCHEDULE.run(&self.redis, vec![self.schedule_of(due.session)], arguments).await?;
+        Ok(())
     }
 }

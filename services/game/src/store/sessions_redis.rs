@@ -15,10 +15,11 @@ use futures::future::join_all;
 use pkg_batching::{Batcher, MAX_BATCH};
 use pkg_bus::{POSITION_LUA, PUBLISH_LUA, Position, Publication, RedisBus, Topic};
 use pkg_db::{from_millis, to_millis};
-use pkg_redis::{Redis, RedisError, Script};
+use pkg_redis::{Redis, RedisError, Script, ScriptBatcher};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::session_index_redis::CHANGE_INDEX;
 use super::sessions::{Commit, Committed, Connected, Lease, Loaded, SessionStore};
 use super::{StoreError, unpublished};
 use crate::session::Session;
@@ -46,6 +47,8 @@ pub struct RedisSessions {
     pub(super) redis: Redis,
     pub(super) bus: Arc<RedisBus>,
     loads: Batcher<Uuid, Result<Option<Loaded>, StoreError>>,
+    commits: ScriptBatcher,
+    pub(super) index: ScriptBatcher,
 }
 
 impl RedisSessions {
@@ -57,7 +60,9 @@ impl RedisSessions {
             let (redis, bus) = loading.clone();
             async move { load(&redis, &bus, &ids).await }
         });
-        Self { redis, bus, loads }
+        let commits = ScriptBatcher::spawn(redis.clone(), &COMMIT);
+        let index = ScriptBatcher::spawn(redis.clone(), &CHANGE_INDEX);
+        Self { redis, bus, loads, commits, index }
     }
 
     pub(super) fn key(&self, session: Uuid, name: &str) -> String {
@@ -89,7 +94,7 @@ impl SessionStore for RedisSessions {
         let kept = Some(session.rules.events.kept());
         let publication = self.bus.publication(&topic, &commit.events, kept).map_err(unpublished)?;
         let publication = if commit.ends_topic { publication.and_end() } else { publication };
-        let names = ["session", "connections", "entities", "entity_ids"].map(|name| self.key(session.id, name));
+        let names = ["session", "entities", "entity_ids"].map(|name| self.key(session.id, name));
         let keys: Vec<String> = names.into_iter().chain(publication.keys()).collect();
         let body = serde_json::to_vec(session).map_err(StoreError::broken)?;
         let mut arguments = vec![
@@ -100,8 +105,7 @@ impl SessionStore for RedisSessions {
             flag(commit.drops_content),
         ];
         arguments.extend(publication.arguments());
-        let answer: Value = COMMIT.run(&self.redis, keys, arguments).await?;
-        let mut answer = parts(answer)?.into_iter();
+        let mut answer = parts(self.commits.call(keys, arguments).await?)?.into_iter();
         match answer.next().and_then(|outcome| outcome.as_i64()) {
             Some(0) => Ok(Committed::Conflict),
             Some(1) => {
