@@ -42,8 +42,8 @@ use crate::tickets::Tickets;
 use crate::worker::Hold;
 use pkg_middleware::AnyChannel;
 
-/// How many sessions are created at once by this process.
-const CREATED_AT_ONCE: usize = 64;
+/// How many sessions are created at once by this process: those of a round, so that the game service does them together.
+const CREATED_AT_ONCE: usize = 128;
 /// Of how many matches the players are told at once on their topics. Their streams come first.
 const TOLD_AT_ONCE: usize = 16;
 /// How long a record may take. Without it the match is told all the same, and recorded by a sweeper.
