@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use pkg_ambient::Ambient;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 use crate::aside::Aside;
 use crate::client_address::Peer;
 use crate::edge::{ConnectionEdge, Edge};
+use crate::own_task::{OwnTask, StreamExecutor};
 use crate::settings::Limits;
 
 /// The bytes that an HTTP/2 connection begins with; fewer than that may be a client that only holds a place.
@@ -60,7 +61,6 @@ const BACKLOG: u32 = 1_024;
 pub(crate) struct Connections {
     edge: Edge,
     limits: Limits,
-    builder: Builder<TokioExecutor>,
     places: Arc<Semaphore>,
     ambient: Ambient,
     /// Cancelled when connections should finish what they have begun.
@@ -82,7 +82,6 @@ impl Connections {
     pub(crate) fn new(edge: Edge, limits: Limits, ambient: Ambient) -> Arc<Self> {
         Arc::new(Self {
             edge,
-            builder: builder(&limits),
             places: Arc::new(Semaphore::new(limits.connections)),
             limits,
             ambient,
@@ -142,18 +141,19 @@ impl Connections {
         let received = Arc::new(AtomicUsize::new(0));
         let io = TokioIo::new(CountedStream { stream, received: received.clone() });
         let service = ConnectionEdge { edge: self.edge.clone(), peer };
-        let mut connection = pin!(self.builder.serve_connection(io, service));
+        let mut connection =
+            OwnTask::new(|executor| builder(executor, &self.limits).serve_connection(io, service).into_owned());
         let mut is_due = false;
         let mut finish = Aside::new(self.awaits_finish(&received));
         let mut cut = None;
         poll_fn(|cx| {
-            // Whatever else is ready goes first: what many streams have to say is then written at once.
-            if !std::mem::replace(&mut is_due, true) {
+            // Whatever else is ready goes first: what streams of other tasks have to say is then written at once.
+            if connection.has_streams_elsewhere() && !std::mem::replace(&mut is_due, true) {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
             is_due = false;
-            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+            if let Poll::Ready(ended) = connection.poll(cx) {
                 if let Err(error) = ended {
                     tracing::debug!(error, "a connection failed");
                 }
@@ -163,9 +163,8 @@ impl Connections {
                 match ready!(finish.poll(cx)) {
                     Next::Cut => return Poll::Ready(()),
                     Next::Finish => {
-                        connection.as_mut().graceful_shutdown();
+                        connection.change().graceful_shutdown();
                         cut = Some(Aside::new(self.awaits_cut()));
-                        cx.waker().wake_by_ref();
                     }
                 }
             }
@@ -219,8 +218,8 @@ enum Next {
     Cut,
 }
 
-fn builder(limits: &Limits) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn builder(executor: StreamExecutor, limits: &Limits) -> Builder<StreamExecutor> {
+    let mut builder = Builder::new(executor);
     builder
         .http1()
         .timer(TokioTimer::new())

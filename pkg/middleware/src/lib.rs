@@ -23,6 +23,7 @@ mod limiter;
 mod methods;
 mod normalise;
 mod observation;
+mod own_task;
 mod pages;
 mod panic_guard;
 mod problem;
