@@ -275,7 +275,11 @@ impl AsyncWrite for CountedStream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        match slices {
+            // What one stream has to say, mostly: the kernel takes one slice for less than a list of one.
+            [slice] => Pin::new(&mut self.stream).poll_write(cx, slice),
+            slices => Pin::new(&mut self.stream).poll_write_vectored(cx, slices),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
