@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -65,7 +66,7 @@ pub(crate) struct Answer {
     guard: Option<StreamGuard>,
     scanner: FrameScanner,
     limit: usize,
-    context: RequestContext,
+    context: Arc<RequestContext>,
     observation: Observation,
 }
 
@@ -77,7 +78,8 @@ impl Answer {
         context: RequestContext,
         observation: Observation,
     ) -> Self {
-        Self { inner: Some(inner), last: None, guard, scanner: FrameScanner::new(limit), limit, context, observation }
+        let (scanner, context) = (FrameScanner::new(limit), Arc::new(context));
+        Self { inner: Some(inner), last: None, guard, scanner, limit, context, observation }
     }
 
     /// The trailers that end the answer with this status; the handler's body and the stream's place are given up.
@@ -98,7 +100,7 @@ impl Answer {
     /// The next frame of the handler's body; a panic in it becomes a problem.
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let Some(inner) = self.inner.as_mut() else { return Poll::Ready(None) };
-        let context = self.context.clone();
+        let context = &self.context;
         let polled =
             catch_unwind(AssertUnwindSafe(|| context.sync_scope(|| http_body::Body::poll_frame(Pin::new(inner), cx))));
         polled.unwrap_or_else(|payload| {

@@ -81,7 +81,7 @@ pub struct RequestContext {
 }
 
 tokio::task_local! {
-    static CURRENT: RequestContext;
+    static CURRENT: Arc<RequestContext>;
 }
 
 impl RequestContext {
@@ -106,16 +106,16 @@ impl RequestContext {
 
     /// Runs `read` with the context of the request that the current task works for, if it works for one.
     pub(crate) fn with_current<R>(read: impl FnOnce(&Self) -> R) -> Option<R> {
-        CURRENT.try_with(read).ok()
+        CURRENT.try_with(|context| read(context)).ok()
     }
 
     /// Runs a future as work for this request.
     pub(crate) fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
-        CURRENT.scope(self, future)
+        CURRENT.scope(Arc::new(self), future)
     }
 
     /// Runs a function as work for this request.
-    pub(crate) fn sync_scope<R>(self, work: impl FnOnce() -> R) -> R {
-        CURRENT.sync_scope(self, work)
+    pub(crate) fn sync_scope<R>(self: &Arc<Self>, work: impl FnOnce() -> R) -> R {
+        CURRENT.sync_scope(self.clone(), work)
     }
 }
