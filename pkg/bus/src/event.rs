@@ -36,7 +36,7 @@ pub struct Event {
     cursor: Option<Cursor>,
     time: OffsetDateTime,
     payload: Bytes,
-    prepared: OnceLock<Arc<dyn Any + Send + Sync>>,
+    prepared: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 /// What a reader gets.
@@ -92,11 +92,14 @@ impl Event {
         &self.payload
     }
 
-    /// What all readers on this node need of the event, such as its encoding for clients: made by who asks first, then
+    /// Reads what all readers on this node need of the event, such as its encoding for clients: made by who asks first, then
     /// shared. Everybody should ask for the same type; another one is made each time.
-    pub fn prepared<T: Any + Send + Sync>(&self, make: impl Fn(&Self) -> T) -> Arc<T> {
-        let shared = self.prepared.get_or_init(|| Arc::new(make(self)));
-        Arc::clone(shared).downcast().unwrap_or_else(|_| Arc::new(make(self)))
+    pub fn with_prepared<T: Any + Send + Sync, R>(&self, make: impl Fn(&Self) -> T, read: impl FnOnce(&T) -> R) -> R {
+        let shared = self.prepared.get_or_init(|| Box::new(make(self)));
+        match shared.downcast_ref() {
+            Some(prepared) => read(prepared),
+            None => read(&make(self)),
+        }
     }
 }
 
@@ -128,10 +131,11 @@ mod tests {
     fn what_readers_need_is_made_once() {
         let topic = Topic::new("t").unwrap();
         let event = Event::unretained(topic, OffsetDateTime::UNIX_EPOCH, Bytes::from_static(b"abc"));
-        let first = event.prepared(|event| event.payload().len());
-        let second = event.prepared(|_| 0_usize);
-        assert!(Arc::ptr_eq(&first, &second));
-        assert_eq!((*first, *event.prepared(|_| "other")), (3, "other"));
+        let read = |size: &usize| (*size, std::ptr::from_ref(size));
+        let first = event.with_prepared(|event| event.payload().len(), read);
+        assert_eq!(first.0, 3);
+        assert_eq!(event.with_prepared(|_| 0, read), first);
+        assert_eq!(event.with_prepared(|_| "other", |other| *other), "other");
     }
 
     #[test]

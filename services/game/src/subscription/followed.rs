@@ -70,15 +70,17 @@ impl Followed {
     /// Adds what a delivery says to the follower. Says what is to be done before the next one.
     pub(super) fn deliver(&mut self, delivery: &Delivery, out: &mut Outgoing) -> Option<Errand> {
         match delivery {
-            Delivery::Event(event) => {
-                let prepared = event.prepared(|event| self.prepare(event));
-                let prepared = prepared.as_ref().as_ref()?;
-                if self.is_for_us(event.topic(), &prepared.audience) {
-                    out.push(prepared.frame.clone());
-                }
-                let is_ours = prepared.seat_of.is_some_and(|player| player == self.follower.actor.id());
-                is_ours.then(|| Errand::LookAgain { topic: event.topic().clone() })
-            }
+            Delivery::Event(event) => event.with_prepared(
+                |event| self.prepare(event),
+                |prepared| {
+                    let prepared = prepared.as_ref()?;
+                    if self.is_for_us(event.topic(), &prepared.audience) {
+                        out.push(prepared.frame.clone());
+                    }
+                    let is_ours = prepared.seat_of.is_some_and(|player| player == self.follower.actor.id());
+                    is_ours.then(|| Errand::LookAgain { topic: event.topic().clone() })
+                },
+            ),
             Delivery::Gap { topic, cursor } => {
                 if self.session(topic).is_some() {
                     return Some(Errand::Recover { topic: topic.clone(), cursor: *cursor });
