@@ -137,7 +137,9 @@ impl Subscription {
                 return Poll::Ready(Ok(()));
             }
             match self.poll_deliveries(context, out) {
-                Poll::Ready(()) => {}
+                // Those were all. Whoever sends them asks again, and only then waits.
+                Poll::Ready(count) if count < BATCH && !out.is_empty() => return Poll::Ready(Ok(())),
+                Poll::Ready(_) => {}
                 Poll::Pending if out.is_empty() => return Poll::Pending,
                 Poll::Pending => return Poll::Ready(Ok(())),
             }
@@ -159,8 +161,9 @@ impl Subscription {
         false
     }
 
-    fn poll_deliveries(&mut self, context: &mut Context<'_>, out: &mut Outgoing) -> Poll<()> {
-        let Some(followed) = &mut self.home else { return Poll::Ready(()) };
+    /// Says how many there were; none while it is on an errand.
+    fn poll_deliveries(&mut self, context: &mut Context<'_>, out: &mut Outgoing) -> Poll<usize> {
+        let Some(followed) = &mut self.home else { return Poll::Ready(0) };
         let mut taken = TAKEN.take();
         let polled = followed.reader().poll_batch(context, &mut taken, BATCH);
         for delivery in taken.drain(..) {
@@ -171,7 +174,7 @@ impl Subscription {
             }
         }
         TAKEN.set(taken);
-        polled.map(|_count| ())
+        polled
     }
 
     /// Says whether an errand began.
