@@ -2,17 +2,19 @@
 //! what is measured. It decodes no headers, so of a call that fails it knows only that it did; whatever ends a stream that
 //! does not end by itself is a failure.
 
-use std::io;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::{io, mem};
 
-use anyhow::Context;
+use anyhow::Context as _;
 use prost::Message;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -48,13 +50,14 @@ pub struct Wire {
 
 struct Shared {
     state: Mutex<State>,
-    has_output: Notify,
     failed: AtomicBool,
 }
 
 #[derive(Default)]
 struct State {
     output: Vec<u8>,
+    /// Who sends it, once there is somebody.
+    sender: Option<Waker>,
     /// By their number: the first has 1, the next 3.
     streams: Vec<Option<Stream>>,
 }
@@ -86,15 +89,12 @@ impl Wire {
     pub async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let mut state = State { output: PREFACE.to_vec(), streams: Vec::new() };
+        let mut state = State { output: PREFACE.to_vec(), ..State::default() };
         let setting = [INITIAL_WINDOW_SIZE.to_be_bytes().as_slice(), &WINDOW_BYTES.to_be_bytes()].concat();
         put_frame(&mut state.output, SETTINGS, 0, 0, &setting);
         put_frame(&mut state.output, WINDOW_UPDATE, 0, 0, &(WINDOW_BYTES - FIRST_WINDOW_BYTES).to_be_bytes());
-        let has_output = Notify::new();
-        has_output.notify_one();
-        let shared = Arc::new(Shared { state: Mutex::new(state), has_output, failed: AtomicBool::new(false) });
-        let (reader, writer) = stream.into_split();
-        let task = AbortOnDropHandle::new(tokio::spawn(serve(shared.clone(), reader, writer)));
+        let shared = Arc::new(Shared { state: Mutex::new(state), failed: AtomicBool::new(false) });
+        let task = AbortOnDropHandle::new(tokio::spawn(serve(shared.clone(), stream)));
         Ok(Self { shared, _task: task })
     }
 
@@ -115,17 +115,18 @@ impl Wire {
             put_frame(&mut state.output, DATA, flags, id, &message(opening.message));
             let (opened, hears) = (Some(opened), Box::new(hears));
             state.streams.push(Some(Stream { opened, hears, partial: Vec::new(), ends: opening.ends }));
+            state.wake_sender();
             place
         };
-        self.shared.has_output.notify_one();
         is_open.await.context("a stream was refused")?;
         Ok(place)
     }
 
     /// Says one more thing on a stream. What the server has room for is not looked at: it is one small message at a time.
     pub fn say(&self, stream: usize, said: &impl Message) {
-        put_frame(&mut self.shared.lock().output, DATA, 0, id_of(stream), &message(said));
-        self.shared.has_output.notify_one();
+        let mut state = self.shared.lock();
+        put_frame(&mut state.output, DATA, 0, id_of(stream), &message(said));
+        state.wake_sender();
     }
 
     /// Whether a stream ended, or the connection.
@@ -140,25 +141,22 @@ impl Shared {
     }
 }
 
-async fn serve(shared: Arc<Shared>, mut reader: OwnedReadHalf, mut writer: OwnedWriteHalf) {
-    let served = async {
-        let mut rest = Vec::new();
-        loop {
-            tokio::select! {
-                () = shared.has_output.notified() => {}
-                readable = reader.readable() => {
-                    readable?;
-                    read(&shared, &mut reader, &mut rest)?;
-                }
-            }
-            let output = std::mem::take(&mut shared.lock().output);
-            if !output.is_empty() {
-                writer.write_all(&output).await?;
-            }
+async fn serve(shared: Arc<Shared>, mut stream: TcpStream) {
+    let (mut rest, mut unsent) = (Vec::new(), Vec::new());
+    let served = poll_fn(|cx| {
+        // One read for all that is there: whatever is shorter than the buffer was the last of it.
+        while let Poll::Ready(read) = poll_read(&shared, &mut stream, &mut rest, cx) {
+            read?;
         }
-    };
-    let ended: io::Result<()> = served.await;
-    if ended.is_err() {
+        loop {
+            if unsent.is_empty() && !shared.lock().take_output(&mut unsent, cx.waker()) {
+                return Poll::<io::Result<()>>::Pending;
+            }
+            let written = ready!(Pin::new(&mut stream).poll_write(cx, &unsent))?;
+            unsent.drain(..written);
+        }
+    });
+    if served.await.is_err() {
         shared.failed.store(true, Ordering::Relaxed);
         // Whoever waits for a stream to open waits no longer.
         shared.lock().streams.clear();
@@ -171,28 +169,48 @@ thread_local! {
 }
 
 /// Reads what is there; an incomplete frame is kept for the next time.
-fn read(shared: &Shared, reader: &mut OwnedReadHalf, rest: &mut Vec<u8>) -> io::Result<()> {
+fn poll_read(
+    shared: &Shared,
+    stream: &mut TcpStream,
+    rest: &mut Vec<u8>,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
     BUFFER.with_borrow_mut(|buffer| {
-        let count = match reader.try_read(buffer) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error),
-        };
+        let mut buffer = ReadBuf::new(buffer);
+        ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+        let bytes = buffer.filled();
+        if bytes.is_empty() {
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
         let mut state = shared.lock();
         if rest.is_empty() {
-            let taken = state.take_frames(&buffer[..count])?;
-            rest.extend_from_slice(&buffer[taken..count]);
+            let taken = state.take_frames(bytes)?;
+            rest.extend_from_slice(&bytes[taken..]);
         } else {
-            rest.extend_from_slice(&buffer[..count]);
+            rest.extend_from_slice(bytes);
             let taken = state.take_frames(rest)?;
             rest.drain(..taken);
         }
-        Ok(())
+        Poll::Ready(Ok(()))
     })
 }
 
 impl State {
+    fn wake_sender(&self) {
+        if let Some(sender) = &self.sender {
+            sender.wake_by_ref();
+        }
+    }
+
+    /// Takes what is to be sent, and says whether there is anything; if not, the sender is woken when there is.
+    fn take_output(&mut self, unsent: &mut Vec<u8>, sender: &Waker) -> bool {
+        if self.sender.is_none() {
+            self.sender = Some(sender.clone());
+        }
+        mem::swap(&mut self.output, unsent);
+        !unsent.is_empty()
+    }
+
     /// Takes all whole frames, and says how many bytes they had.
     fn take_frames(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut taken = 0;
@@ -349,7 +367,7 @@ mod tests {
     #[test]
     fn only_what_ends_by_itself_may_end() {
         let stream = |ends| Some(Stream { opened: None, hears: Box::new(|_| ()), partial: Vec::new(), ends });
-        let mut state = State { output: Vec::new(), streams: vec![stream(true), stream(false)] };
+        let mut state = State { streams: vec![stream(true), stream(false)], ..State::default() };
         state.take(HEADERS, END_STREAM | END_HEADERS, 1, &[]).unwrap();
         assert!(state.streams[0].is_none());
         assert!(state.take(HEADERS, END_STREAM | END_HEADERS, 1, &[]).is_err(), "it has ended already");
