@@ -1,9 +1,11 @@
 //! Futures that stand beside a busy one in its task, and are looked at only when they were woken themselves.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
+
+use futures::task::AtomicWaker;
 
 /// A future of a task that is mostly woken for something else, such as a timer beside a stream of many messages: polling it
 /// costs nearly nothing as long as nobody woke it.
@@ -11,29 +13,24 @@ pub struct Aside<F> {
     future: Pin<Box<F>>,
     bell: Arc<Bell>,
     waker: Waker,
-    /// Whom the bell wakes: looked at here first, as it is nearly always the same.
-    task: Option<Waker>,
 }
 
 struct Bell {
     rung: AtomicBool,
-    task: Mutex<Option<Waker>>,
+    task: AtomicWaker,
 }
 
 impl<F: Future> Aside<F> {
     /// The future, which is polled the first time in any case.
     pub fn new(future: F) -> Self {
-        let bell = Arc::new(Bell { rung: AtomicBool::new(true), task: Mutex::default() });
-        Self { future: Box::pin(future), waker: Waker::from(bell.clone()), bell, task: None }
+        let bell = Arc::new(Bell { rung: AtomicBool::new(true), task: AtomicWaker::new() });
+        Self { future: Box::pin(future), waker: Waker::from(bell.clone()), bell }
     }
 
     /// Polls the future if it was woken. After it was ready it must not be polled again.
     pub fn poll(&mut self, context: &Context<'_>) -> Poll<F::Output> {
         // Before the look at the bell, so that nobody rings unheard.
-        if !self.task.as_ref().is_some_and(|task| task.will_wake(context.waker())) {
-            let task = self.task.insert(context.waker().clone());
-            self.bell.task.lock().unwrap_or_else(PoisonError::into_inner).replace(task.clone());
-        }
+        self.bell.task.register(context.waker());
         if !self.bell.rung.load(Ordering::Acquire) {
             return Poll::Pending;
         }
@@ -55,9 +52,7 @@ impl Wake for Bell {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.rung.store(true, Ordering::Release);
-        if let Some(task) = &*self.task.lock().unwrap_or_else(PoisonError::into_inner) {
-            task.wake_by_ref();
-        }
+        self.task.wake();
     }
 }
 
