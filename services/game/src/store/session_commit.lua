@@ -3,7 +3,7 @@
 -- KEYS: of each the session, its entities, their ids, and the four of the publication. ARGV: of each the expected revision
 -- (0 if there is no session), the body, when to forget it (ms), whether it goes on (1 or 0), whether its content goes, and
 -- the publication. Answers for each with 0 for a conflict, -1 if the topic has ended, or 1 and what was published.
-local answers, after = {}, 1
+local answers, a = {}, 1
 
 local function commit(k, a)
     local publication = a + 5
@@ -28,6 +28,6 @@ local function commit(k, a)
 end
 
 for k = 1, #KEYS, 7 do
-    answers[#answers + 1], after = commit(k, after)
+    answers[#answers + 1], a = commit(k, a)
 end
 return answers

@@ -6,10 +6,10 @@ while i <= #ARGV do
     for place = i + 2, i + 1 + count do
         local id = ARGV[place]
         local key = ticket_key(id)
-        local status, players, why = unpack(redis.call('HMGET', key, 'status', 'players', 'why'))
+        local status, players = unpack(redis.call('HMGET', key, 'status', 'players'))
         if status == 'queued' or status == 'matching' then
             if status == 'queued' then waiting[#waiting + 1] = id end
-            finish(key, id, players, why, ARGV[3], 'status', 'matched', 'match', match)
+            finish(key, id, players, ARGV[3], 'status', 'matched', 'match', match)
             changed[#changed + 1] = id
         end
     end

@@ -4,9 +4,9 @@ local answers, changed, leaving = {}, {}, {}
 for i = 5, #ARGV do
     local id = ARGV[i]
     local key = ticket_key(id)
-    local status, reason, players, why = unpack(redis.call('HMGET', key, 'status', 'reason', 'players', 'why'))
+    local status, reason, players = unpack(redis.call('HMGET', key, 'status', 'reason', 'players'))
     if status == 'queued' then
-        finish(key, id, players, why, ARGV[4], 'status', 'ended', 'reason', ARGV[3])
+        finish(key, id, players, ARGV[4], 'status', 'ended', 'reason', ARGV[3])
         changed[#changed + 1] = id
     end
     if status == 'queued' or not status then leaving[#leaving + 1] = id end

@@ -10,12 +10,12 @@ while i <= #ARGV and #changed < most do
     for place = i + 2, i + 2 * count, 2 do reasons[ARGV[place]] = ARGV[place + 1] end
     for id in string.gmatch(redis.call('HGET', CLAIMED, match) or '', '%S+') do
         local key = ticket_key(id)
-        local status, of, players, expires, last_seen, why =
-            unpack(redis.call('HMGET', key, 'status', 'match', 'players', 'expires', 'seen', 'why'))
+        local status, of, players, expires, last_seen =
+            unpack(redis.call('HMGET', key, 'status', 'match', 'players', 'expires', 'seen'))
         if status == 'matching' and of == match then
             redis.call('HDEL', key, 'match')
             if reasons[id] then
-                finish(key, id, players, why, kept, 'status', 'ended', 'reason', reasons[id])
+                finish(key, id, players, kept, 'status', 'ended', 'reason', reasons[id])
             else
                 redis.call('HSET', key, 'status', 'queued')
                 expiring[#expiring + 1], expiring[#expiring + 2] = expires, id

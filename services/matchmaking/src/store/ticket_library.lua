@@ -47,11 +47,11 @@ local function leave(ids)
     for _, key in ipairs({ WAITING, EXPIRING, SEEN, ASKED }) do redis.call('ZREM', key, unpack(ids)) end
 end
 
--- The ticket is matched or has ended, which two of its fields say: its players are free, it does not wait for any reason
--- (`why`) any more, and it is forgotten after a time (ms).
-local function finish(key, id, players, why, kept, ...)
+-- The ticket is matched or has ended, which two of its fields say: its players are free, and it is forgotten after a
+-- time (ms).
+local function finish(key, id, players, kept, ...)
     redis.call('HSET', key, 'ended', NOW, ...)
-    if why then redis.call('HDEL', key, 'why') end
+    redis.call('HDEL', key, 'why')
     redis.call('PEXPIRE', key, kept)
     for player in string.gmatch(players, '%S+') do
         local claim = player_key(player)

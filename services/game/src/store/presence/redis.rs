@@ -66,10 +66,10 @@ static REPORT: LazyLock<Script> = LazyLock::new(|| {
          for i, key in ipairs(KEYS) do
              local field = ARGV[2 * i + 2]
              if ARGV[2 * i + 3] == '1' then
-                 local fields = redis.call('HLEN', key)
-                 if fields >= most and redis.call('HEXISTS', key, field) == 0 then make_room(key, 'q:', now, most) end
+                 if redis.call('HEXISTS', key, field) == 0 then make_room(key, 'q:', now, most) end
                  redis.call('HSET', key, field, ends)
-                 if fields == 0 or redis.call('PTTL', key) < ends - now then redis.call('PEXPIRE', key, ends - now) end
+                 local left = redis.call('PTTL', key)
+                 if left < ends - now then redis.call('PEXPIRE', key, ends - now) end
              else
                  redis.call('HDEL', key, field)
              end
