@@ -1,7 +1,9 @@
 //! Many players in sessions, each with a stream of events.
 
+mod bare;
 mod codec;
 mod heard;
+mod publisher;
 mod wire;
 
 use std::net::SocketAddr;
@@ -9,13 +11,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use pkg_ambient::Ambient;
 use pkg_api::events::v1::connect_events_request::Message;
-use pkg_api::events::v1::{
-    ConnectEventsRequest, GameEvent, NewEvent, PublishRequest, StreamPublication, SubscribeRequest, Subscription,
-};
+use pkg_api::events::v1::{ConnectEventsRequest, SubscribeRequest, Subscription};
 use pkg_api::game::v1::catalog_service_client::CatalogServiceClient;
 use pkg_api::game::v1::session_service_client::SessionServiceClient;
 use pkg_api::game::v1::{
@@ -31,6 +31,7 @@ use uuid::Uuid;
 
 use self::codec::{Told, told};
 use self::heard::{Heard, Outcome};
+use self::publisher::{Publisher, Says};
 pub use self::wire::{Opening, Wire};
 use crate::load::Window;
 
@@ -70,15 +71,6 @@ pub struct Crowd {
     heard: Arc<Heard>,
     /// How long it took until all sessions were made and everybody had a seat.
     pub seated_in: Duration,
-}
-
-/// One who publishes in a session, on a stream of both directions.
-struct Publisher {
-    session: Uuid,
-    wire: Arc<Wire>,
-    stream: usize,
-    told: mpsc::UnboundedReceiver<Told>,
-    players: u64,
 }
 
 impl Deployment {
@@ -213,7 +205,7 @@ impl Deployment {
                 let _ = tell.send(told(message));
             })
             .await?;
-        Ok(Publisher { session, wire, stream, told: hears, players })
+        Ok(Publisher { says: Says::Publications { session }, wire, stream, told: hears, players })
     }
 }
 
@@ -281,68 +273,5 @@ impl Crowd {
         tokio::time::sleep(LAST_DELIVERIES).await;
         ensure!(!self.wires.iter().any(|wire| wire.has_failed()), "a stream ended");
         self.heard.outcome()
-    }
-}
-
-impl Publisher {
-    async fn one_after_the_other(
-        mut self,
-        heard: &Heard,
-        number: usize,
-        window: Window,
-        retained: bool,
-    ) -> anyhow::Result<Self> {
-        while Instant::now() < window.end {
-            self.publish(heard, retained);
-            let (mut accepted, mut came_back) = (false, false);
-            while !(accepted && came_back) {
-                match self.told.recv().await.context("the stream ended")? {
-                    Told::Event(published) => {
-                        heard.hear(number, published);
-                        came_back = true;
-                    }
-                    Told::Accepted => accepted = true,
-                    Told::Refused => bail!("a publication was refused"),
-                    Told::Other => {}
-                }
-            }
-        }
-        Ok(self)
-    }
-
-    async fn at_a_pace(
-        mut self,
-        heard: &Heard,
-        number: usize,
-        window: Window,
-        pace: Duration,
-        retained: bool,
-    ) -> anyhow::Result<Self> {
-        let mut clock = tokio::time::interval(pace);
-        // The last events come back to who has published them, too.
-        let end = tokio::time::sleep_until(window.end + LAST_DELIVERIES);
-        tokio::pin!(end);
-        loop {
-            tokio::select! {
-                () = &mut end => break,
-                _ = clock.tick(), if Instant::now() < window.end => self.publish(heard, retained),
-                told = self.told.recv() => match told.context("the stream ended")? {
-                    Told::Event(published) => heard.hear(number, published),
-                    Told::Refused => bail!("a publication was refused"),
-                    Told::Accepted | Told::Other => {}
-                },
-            }
-        }
-        Ok(self)
-    }
-
-    fn publish(&self, heard: &Heard, retained: bool) {
-        let data = codec::data(heard.note_publication(self.players));
-        let event = Some(GameEvent { name: "move".to_owned(), data, ..GameEvent::default() });
-        let event_id = if retained { Ambient::system().id().to_string() } else { String::new() };
-        let events = vec![NewEvent { event_id, unretained: !retained, event }];
-        let publication = Some(PublishRequest { session_id: self.session.to_string(), events });
-        let message = Message::Publish(StreamPublication { number: 1, publication });
-        self.wire.say(self.stream, &ConnectEventsRequest { message: Some(message) });
     }
 }

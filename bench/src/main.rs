@@ -13,6 +13,7 @@ mod load;
 mod lobby;
 mod muster;
 mod process;
+mod relay;
 mod report;
 mod scenario;
 mod stores;
@@ -112,9 +113,15 @@ enum Command {
         #[command(flatten)]
         events: OnEvents,
     },
-    /// The server that does nothing, which the benchmark starts for its floor.
+    /// The server that answers calls and does nothing, which the benchmark starts for floors.
     #[command(hide = true)]
     Echo {
+        #[arg(long)]
+        listen: SocketAddr,
+    },
+    /// The server that passes on what it gets, which the benchmark starts for the floor of live events.
+    #[command(hide = true)]
+    Relay {
         #[arg(long)]
         listen: SocketAddr,
     },
@@ -203,6 +210,7 @@ struct Output {
 async fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Echo { listen } => echo::serve(listen).await.map(|()| ExitCode::SUCCESS),
+        Command::Relay { listen } => relay::serve(listen).await.map(|()| ExitCode::SUCCESS),
         Command::Dev(output) => {
             let mut report = Report::begin(None);
             dev::run(&Executable::find(output.muster.as_deref())?, &mut report).await?;

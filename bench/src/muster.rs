@@ -1,4 +1,4 @@
-//! The processes that are measured: the services of `muster`, `muster dev`, and the floor's server.
+//! The processes that are measured: the services of `muster`, `muster dev`, and the servers of floors.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -190,10 +190,20 @@ impl Executable {
 }
 
 impl Server {
-    /// The server that does nothing: this executable in another role.
+    /// The server that answers calls and does nothing.
     pub fn echo() -> anyhow::Result<Self> {
+        Self::of_ours("echo")
+    }
+
+    /// The server that passes on what it gets.
+    pub fn relay() -> anyhow::Result<Self> {
+        Self::of_ours("relay")
+    }
+
+    /// This executable in another role.
+    fn of_ours(role: &str) -> anyhow::Result<Self> {
         let address = free_address()?;
-        let child = Command::new(std::env::current_exe()?).args(["echo", "--listen", &address.to_string()]).spawn()?;
+        let child = Command::new(std::env::current_exe()?).args([role, "--listen", &address.to_string()]).spawn()?;
         let mut server = Self { child, address, folder: None };
         server.await_it(|| std::net::TcpStream::connect(address).is_ok())?;
         Ok(server)

@@ -33,9 +33,9 @@ struct Machine {
 }
 
 /// One kind of call, under load for a while.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Run {
-    name: String,
+    pub name: String,
     /// Calls that succeeded.
     pub per_second: f64,
     pub latency: Latency,

@@ -2,6 +2,12 @@
 
 use std::time::Duration;
 
+use pkg_api::events::v1::connect_events_response::Message;
+use pkg_api::events::v1::event::Payload;
+use pkg_api::events::v1::{ConnectEventsResponse, Event, GameEvent};
+use prost_types::Timestamp;
+use uuid::Uuid;
+
 /// Stands before the time in the data of an event. No text has such bytes.
 const MARK: [u8; 8] = [0xF5, 0xF6, 0xF7, 0xF8, 0xF9, 0xFA, 0xFB, 0xFC];
 /// The size of an event's data.
@@ -31,6 +37,19 @@ pub fn data(published: Duration) -> Vec<u8> {
     data
 }
 
+/// What Muster tells everybody in a session when this player has published this.
+pub fn delivery(session: Uuid, player: Uuid, event: GameEvent) -> ConnectEventsResponse {
+    let event = Event {
+        topic: format!("session/{session}"),
+        // As long as most times are.
+        time: Some(Timestamp { seconds: 1_780_000_000, nanos: 999_999_999 }),
+        player_id: player.to_string(),
+        payload: Some(Payload::GameEvent(event)),
+        ..Event::default()
+    };
+    ConnectEventsResponse { message: Some(Message::Event(event)) }
+}
+
 fn published(message: &[u8]) -> Option<Duration> {
     let place = message.iter().position(|byte| *byte == MARK[0])?;
     let nanos = message.get(place..)?.strip_prefix(&MARK)?.first_chunk()?;
@@ -49,10 +68,7 @@ pub fn told(message: &[u8]) -> Told {
 
 #[cfg(test)]
 mod tests {
-    use pkg_api::events::v1::connect_events_response::Message;
-    use pkg_api::events::v1::{
-        ConnectEventsResponse, Event, GameEvent, PublishAccepted, PublishRefused, Subscribed, event::Payload,
-    };
+    use pkg_api::events::v1::{PublishAccepted, PublishRefused, Subscribed};
     use prost::Message as _;
 
     use super::*;
@@ -61,10 +77,10 @@ mod tests {
     fn messages_are_told_apart() {
         let at = Duration::from_nanos(1_234_567_890_123);
         let event = GameEvent { data: data(at), name: "move".to_owned(), ..GameEvent::default() };
-        let event = Event { payload: Some(Payload::GameEvent(event)), ..Event::default() };
+        let delivered = delivery(Uuid::nil(), Uuid::nil(), event).message.unwrap();
         let other = Event { topic: "session/1".to_owned(), ..Event::default() };
         for (message, expected) in [
-            (Message::Event(event), Told::Event(at)),
+            (delivered, Told::Event(at)),
             (Message::Event(other), Told::Other),
             (Message::PublishAccepted(PublishAccepted { number: 1, response: None }), Told::Accepted),
             (Message::PublishRefused(PublishRefused { number: 1, ..PublishRefused::default() }), Told::Refused),

@@ -1,5 +1,7 @@
 //! Live events: how many reach their subscribers, how soon, and what an idle stream costs.
 
+mod floor;
+
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -130,9 +132,15 @@ pub async fn run(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     for scene in SCENES.iter().filter(|scene| scene.name.contains(&which.scene)) {
-        // Each begins anew: streams of the one before do not end in its time.
-        let stage = Stage::set(executable, place)?;
-        scene.play(&stage, load, report).await?;
+        match scene.reach {
+            Reach::OwnConnections => {
+                let before = floor::measure(scene, load, report).await?;
+                let run = scene.play(executable, place, load, report).await?;
+                let after = floor::measure(scene, load, report).await?;
+                floor::compare(&run, &[before, after], report);
+            }
+            Reach::SharedConnections(_) => drop(scene.play(executable, place, load, report).await?),
+        }
     }
     let memory = [
         ("memory of an idle stream, 100 connections", Reach::SharedConnections(100), 12.0),
@@ -185,7 +193,15 @@ impl Stage {
 }
 
 impl Scene {
-    async fn play(&self, stage: &Stage, load: Load, report: &mut Report) -> anyhow::Result<()> {
+    async fn play(
+        &self,
+        executable: &Executable,
+        place: Where<'_>,
+        load: Load,
+        report: &mut Report,
+    ) -> anyhow::Result<Run> {
+        // Each begins anew: streams of the one before do not end in its time.
+        let stage = Stage::set(executable, place)?;
         let name = stage.named(self.name);
         let crowd = Crowd::gather(&stage.deployment, self.sessions, self.players, self.reach).await;
         let crowd = crowd.with_context(|| name.clone())?;
@@ -210,7 +226,8 @@ impl Scene {
         if self.sessions == 1 {
             report.tell(&what("all seats taken in"), seated_in.as_secs_f64() * 1_000.0, "ms");
         }
-        report.add(run)
+        report.add(run.clone())?;
+        Ok(run)
     }
 }
 
