@@ -2,7 +2,7 @@
 //!
 //! Every figure stands beside what it cost in CPU, per process: that is what a busy machine cannot distort. Where a figure
 //! depends on the machine, a floor is measured in the same run: the same client against a server that does nothing, the
-//! same hash without a server.
+//! same hash without a server. How fast the machine is at all is measured at the beginning and at the end.
 
 mod client;
 mod crowd;
@@ -13,6 +13,7 @@ mod load;
 mod lobby;
 mod muster;
 mod process;
+mod redis_floor;
 mod relay;
 mod report;
 mod scenario;
@@ -32,7 +33,7 @@ use crate::muster::Executable;
 use crate::report::Report;
 use crate::scenario::events::Where;
 use crate::scenario::{
-    Accounts, dev, envoy, events, flood, guest, launch, log, matcher, password, refresh, scores, tickets,
+    Accounts, dev, envoy, events, flood, guest, launch, log, matcher, pace, password, refresh, scores, tickets,
 };
 use crate::stores::StoreOptions;
 
@@ -212,14 +213,14 @@ async fn main() -> anyhow::Result<ExitCode> {
         Command::Echo { listen } => echo::serve(listen).await.map(|()| ExitCode::SUCCESS),
         Command::Relay { listen } => relay::serve(listen).await.map(|()| ExitCode::SUCCESS),
         Command::Dev(output) => {
-            let mut report = Report::begin(None);
+            let mut report = begin(None).await?;
             dev::run(&Executable::find(output.muster.as_deref())?, &mut report).await?;
-            finish(&report, &output)
+            finish(report, &output).await
         }
         Command::Matcher { json } => {
-            let mut report = Report::begin(None);
+            let mut report = begin(None).await?;
             matcher::run(&mut report)?;
-            finish(&report, &Output { muster: None, json })
+            finish(report, &Output { muster: None, json }).await
         }
         Command::Tickets(options) => on_tickets(Where::Dev, &options).await,
         Command::TicketsOnReplicas { replicas, stores, tickets } => {
@@ -245,10 +246,10 @@ async fn main() -> anyhow::Result<ExitCode> {
         Command::Password(options) => on_stores(&options, &[Part::Password]).await,
         Command::Envoy(options) => on_stores(&options, &[Part::Envoy]).await,
         Command::Launch(options) => {
-            let mut report = Report::begin(None);
+            let mut report = begin(None).await?;
             let executable = Executable::find(options.output.muster.as_deref())?;
             launch::run(&executable, &options.stores, &options.envoy, &mut report).await?;
-            finish(&report, &options.output)
+            finish(report, &options.output).await
         }
         Command::Log(options) => on_stores(&options, &[Part::Log]).await,
         Command::Flood(options) => on_stores(&options, &[Part::Flood]).await,
@@ -267,30 +268,30 @@ enum Part {
 }
 
 async fn on_events(place: Where<'_>, options: &OnEvents) -> anyhow::Result<ExitCode> {
-    let mut report = Report::begin(Some(options.load));
+    let mut report = begin(Some(options.load)).await?;
     let executable = Executable::find(options.output.muster.as_deref())?;
     events::run(&executable, place, &options.which, options.load, &mut report).await?;
-    finish(&report, &options.output)
+    finish(report, &options.output).await
 }
 
 async fn on_tickets(place: Where<'_>, options: &OnTickets) -> anyhow::Result<ExitCode> {
-    let mut report = Report::begin(None);
+    let mut report = begin(None).await?;
     let executable = Executable::find(options.output.muster.as_deref())?;
     tickets::run(&executable, place, &options.which, &mut report).await?;
-    finish(&report, &options.output)
+    finish(report, &options.output).await
 }
 
 async fn on_scores(place: Where<'_>, options: &OnScores) -> anyhow::Result<ExitCode> {
-    let mut report = Report::begin(None);
+    let mut report = begin(None).await?;
     let executable = Executable::find(options.output.muster.as_deref())?;
     scores::run(&executable, place, &options.which, &mut report).await?;
-    finish(&report, &options.output)
+    finish(report, &options.output).await
 }
 
 async fn on_stores(options: &OnStores, parts: &[Part]) -> anyhow::Result<ExitCode> {
     let executable = Executable::find(options.output.muster.as_deref())?;
     let accounts = Accounts::serve(&executable, &options.stores, options.load)?;
-    let mut report = Report::begin(Some(options.load));
+    let mut report = begin(Some(options.load)).await?;
     for part in parts {
         match part {
             Part::Guest => guest::run(&accounts, options.devices, &mut report).await?,
@@ -306,11 +307,19 @@ async fn on_stores(options: &OnStores, parts: &[Part]) -> anyhow::Result<ExitCod
             Part::Dev => dev::run(&executable, &mut report).await?,
         }
     }
-    finish(&report, &options.output)
+    finish(report, &options.output).await
+}
+
+/// An empty report, but for the pace of the machine.
+async fn begin(load: Option<Load>) -> anyhow::Result<Report> {
+    let mut report = Report::begin(load);
+    report.note_pace(pace::measure().await?);
+    Ok(report)
 }
 
 /// Prints the report, and says whether calls failed that may not fail.
-fn finish(report: &Report, output: &Output) -> anyhow::Result<ExitCode> {
+async fn finish(mut report: Report, output: &Output) -> anyhow::Result<ExitCode> {
+    report.note_pace(pace::measure().await?);
     report.print()?;
     if let Some(file) = &output.json {
         report.write_json(file)?;

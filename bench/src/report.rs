@@ -18,6 +18,8 @@ use crate::tally::{Failures, Latency, Tally};
 #[derive(Debug, Serialize)]
 pub struct Report {
     machine: Machine,
+    /// The same calls, with nothing behind them, at the beginning and at the end.
+    pace: Vec<Run>,
     load: Option<Load>,
     configuration: Vec<String>,
     runs: Vec<Run>,
@@ -135,7 +137,12 @@ impl Report {
         if load.is_some() {
             configuration.push(format!("rate limits per address and account raised to {RAISED_LIMIT}"));
         }
-        Self { machine: Machine::this(), load, configuration, runs: vec![], figures: vec![] }
+        Self { machine: Machine::this(), pace: vec![], load, configuration, runs: vec![], figures: vec![] }
+    }
+
+    /// Notes how fast the machine is now, so that two reports can be compared.
+    pub fn note_pace(&mut self, run: Run) {
+        self.pace.push(run);
     }
 
     /// Adds a run, and says so: a benchmark takes minutes.
@@ -167,6 +174,10 @@ impl Report {
         let mut out = std::io::stdout().lock();
         let Machine { date, processor, cores, kernel } = &self.machine;
         writeln!(out, "\n{date}: {cores} cores of {processor}, Linux {kernel}, shared by client, service and stores")?;
+        for (when, run) in ["beginning", "end"].iter().zip(&self.pace) {
+            let (calls, micros) = (amount(run.per_second, "/s"), run.cpu_per_call());
+            writeln!(out, "pace at the {when}: {calls} calls with nothing behind them, {micros:.1} µs of CPU each")?;
+        }
         if let Some(load) = &self.load {
             let Load { concurrency, connections, seconds, warm_up } = load;
             write!(out, "{concurrency} calls at once on {connections} connections, ")?;

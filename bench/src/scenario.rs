@@ -8,6 +8,7 @@ pub mod guest;
 pub mod launch;
 pub mod log;
 pub mod matcher;
+pub mod pace;
 pub mod password;
 pub mod refresh;
 pub mod scores;

@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::process::Parties;
+use crate::redis_floor::RedisFloor;
 
 const POSTGRES_PORT: u16 = 5432;
 const REDIS_PORT: u16 = 6379;
@@ -70,6 +71,11 @@ impl Stores {
             prefix: self.kafka_prefix.clone(),
             ..kafka::Settings::default()
         }
+    }
+
+    /// Redis when nobody stands in front of it.
+    pub fn redis_floor(&self) -> RedisFloor {
+        RedisFloor::new(self.redis.clone())
     }
 
     /// Adds the stores to those whose CPU time is counted, if they are on this machine.

@@ -22,7 +22,8 @@ pub async fn run(accounts: &Accounts, report: &mut Report) -> anyhow::Result<()>
     report.add(run)
 }
 
-async fn signed_in(connections: &Connections, load: Load) -> anyhow::Result<Vec<Chain>> {
+/// One for each of so many devices.
+pub async fn signed_in(connections: &Connections, load: Load) -> anyhow::Result<Vec<Chain>> {
     let mut chains = Vec::new();
     for mut client in connections.clients(load.concurrency) {
         let (tokens, _) = client.log_in_with_device(&device_secret()).await?;
@@ -32,7 +33,7 @@ async fn signed_in(connections: &Connections, load: Load) -> anyhow::Result<Vec<
 }
 
 /// Exchanges each refresh token for the next.
-struct Chain {
+pub struct Chain {
     client: Client,
     newest: String,
 }

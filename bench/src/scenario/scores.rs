@@ -1,7 +1,6 @@
 //! Scores: how many are recorded, ranked and answered in a second, and how fast boards are read.
 
 mod calls;
-mod redis;
 mod stage;
 
 use std::num::NonZeroU32;
@@ -110,7 +109,7 @@ pub async fn run(executable: &Executable, place: Where<'_>, which: &Which, repor
     for updates in UPDATES.iter().filter(|updates| updates.name.contains(&which.scene)) {
         // Each begins anew: what the one before has left is not done in its time.
         let stage = Stage::set(executable, place).await?;
-        if let Some(floor) = stage.redis()? {
+        if let Some(floor) = stage.redis() {
             report.tell("floor: ZADD, pipelined", floor.adds_per_second().await?, "/s");
         }
         update(&stage, updates, warm_up, report).await?;
@@ -135,7 +134,7 @@ async fn update(stage: &Stage, updates: &Updates, warm_up: Duration, report: &mu
 
 /// What is measured on a board of a million.
 async fn large_board(mut stage: Stage, executable: &Executable, report: &mut Report) -> anyhow::Result<()> {
-    let floor = stage.redis()?;
+    let floor = stage.redis();
     let before = match &floor {
         Some(floor) => Some(floor.used_bytes().await?),
         None => None,

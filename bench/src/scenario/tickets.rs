@@ -1,5 +1,6 @@
 //! Tickets: how soon players have a match, through the service, and what a waiting ticket costs it.
 
+mod floor;
 mod stage;
 
 use std::num::NonZeroU32;
@@ -10,6 +11,7 @@ use pkg_ambient::Ambient;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use self::floor::Floor;
 use self::stage::{APART, DUEL, Stage, distance};
 use super::events::Where;
 use crate::load::{Caller, Window, open_loop};
@@ -66,7 +68,7 @@ pub async fn run(executable: &Executable, place: Where<'_>, which: &Which, repor
 
 /// All players send their ticket at the same time.
 async fn at_once(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
-    let players = warm(stage, STORM).await?;
+    let (players, floor) = warm(stage, STORM, report).await?;
     let playing = async {
         let mut calls = JoinSet::new();
         for mut player in players {
@@ -89,24 +91,26 @@ async fn at_once(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
     report.compare(&format!("{name}: matched"), tally.successes(), "", Target::AtLeast(exact(STORM as u64)));
     report.compare(&format!("{name}: p50"), run.latency.p50, "ms", Target::Below(STORM_MOST_P50_MS));
     report.compare(&format!("{name}: p99"), run.latency.p99, "ms", Target::Below(STORM_MOST_P99_MS));
+    floor.compare(&name, &run, report);
     report.add(run)
 }
 
 /// One ticket after the other, whether those before are matched or not.
 async fn in_time(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
     let count = SECONDS * PER_SECOND.get();
-    let players = warm(stage, count as usize).await?;
+    let (players, floor) = warm(stage, count as usize, report).await?;
     let (tally, window, spent) = stage.parties().spend_on(one_by_one(players, PER_SECOND, SECONDS)).await?;
     let (tally, name) = (tally?, stage.named(IN_TIME));
     let run = Run::new(&name, window, &tally, &spent, Permitted::Nothing);
     report.compare(&format!("{name}: matched"), tally.successes(), "", Target::AtLeast(f64::from(count)));
     report.tell(&format!("{name}: p50"), run.latency.p50, "ms");
     report.compare(&format!("{name}: p95"), run.latency.p95, "ms", Target::Below(STREAM_MOST_P95_MS));
+    floor.compare(&name, &run, report);
     report.add(run)
 }
 
-/// Players that are signed in, in front of stores that are warm.
-async fn warm(stage: &Stage, players: usize) -> anyhow::Result<Vec<Player>> {
+/// Players that are signed in, in front of stores that are warm, and the floor, measured just then.
+async fn warm(stage: &Stage, players: usize, report: &mut Report) -> anyhow::Result<(Vec<Player>, Floor)> {
     let lobby = stage.lobby(DUEL).await?;
     let warming = (WARM_UP_SECONDS * WARM_UP_PER_SECOND.get()) as usize;
     let tokens = stage.sign_in(warming + players).await?;
@@ -115,7 +119,8 @@ async fn warm(stage: &Stage, players: usize) -> anyhow::Result<Vec<Player>> {
     let measured = players.split_off(warming);
     one_by_one(players, WARM_UP_PER_SECOND, WARM_UP_SECONDS).await?;
     sleep(SETTLE).await;
-    Ok(measured)
+    let floor = Floor::measure(stage, report).await?;
+    Ok((measured, floor))
 }
 
 async fn one_by_one(players: Vec<Player>, per_second: NonZeroU32, seconds: u32) -> anyhow::Result<Tally> {

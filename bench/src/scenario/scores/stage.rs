@@ -12,17 +12,15 @@ use pkg_api::game::v1::{
 };
 use pkg_api::leaderboard::v1::{ListEntriesRequest, ListEntriesResponse};
 use pkg_auth::Role;
-use secrecy::ExposeSecret;
 use tempfile::TempDir;
 use tokio::time::Instant;
-use url::Url;
 
 use super::super::events::Where;
 use super::calls::{call, wires};
-use super::redis::RedisFloor;
 use crate::crowd::Deployment;
 use crate::muster::{Executable, Keys, Server};
 use crate::process::Parties;
+use crate::redis_floor::RedisFloor;
 use crate::stores::Stores;
 
 /// A board of all time…
@@ -97,13 +95,10 @@ impl Stage {
     }
 
     /// The Redis server, where there is one.
-    pub fn redis(&self) -> anyhow::Result<Option<RedisFloor>> {
+    pub fn redis(&self) -> Option<RedisFloor> {
         match &self.services {
-            Services::Dev(_) => Ok(None),
-            Services::Apart { stores, .. } => {
-                let url = Url::parse(stores.options.redis_url.expose_secret()).context("--redis-url")?;
-                Ok(Some(RedisFloor::new(url)))
-            }
+            Services::Dev(_) => None,
+            Services::Apart { stores, .. } => Some(stores.redis_floor()),
         }
     }
 

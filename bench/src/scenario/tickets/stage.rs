@@ -21,6 +21,7 @@ use crate::crowd::Deployment;
 use crate::lobby::{Lobby, Place};
 use crate::muster::{Executable, Keys, Server};
 use crate::process::{Parties, resident_bytes};
+use crate::redis_floor::RedisFloor;
 use crate::stores::Stores;
 
 /// A queue of two, in which everybody fits everybody.
@@ -110,6 +111,14 @@ impl Stage {
     /// How much memory the services have that serve queues, in bytes.
     pub fn resident(&self) -> anyhow::Result<u64> {
         self.services.of_matchmaking().iter().map(|server| resident_bytes(server.pid())).sum()
+    }
+
+    /// The Redis server, where there is one.
+    pub fn redis(&self) -> Option<RedisFloor> {
+        match &self.services {
+            Services::Dev(_) => None,
+            Services::Apart { stores, .. } => Some(stores.redis_floor()),
+        }
     }
 
     pub fn parties(&self) -> Parties {

@@ -1,12 +1,14 @@
-//! The floor of boards: what Redis does and needs when nobody stands in front of it.
+//! A floor: what Redis does and needs when nobody stands in front of it.
 
 use anyhow::{Context, ensure};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tonic::Status;
 use url::Url;
 
-use crate::load::Dice;
+use crate::load::{Caller, Dice};
+use crate::process::Parties;
 use crate::tally::exact;
 
 /// How many commands are sent before their answers are read.
@@ -17,6 +19,8 @@ const ADDED: usize = 300_000;
 const MEMBER_BYTES: usize = 30;
 /// The key of the floor, which goes away by itself if the run is given up.
 const KEY: &str = "muster-bench-floor";
+/// What is added again and again by who sends one command at a time.
+const MEMBER: &str = "element:__rand_int__";
 const LIFETIME: &str = "600";
 
 /// The Redis server that is measured along.
@@ -29,6 +33,11 @@ impl RedisFloor {
         Self { url }
     }
 
+    /// Who takes part when nobody else does.
+    pub fn parties(&self) -> Parties {
+        Parties::client().and_listener("redis", self.port())
+    }
+
     /// How many members it adds in a second to one sorted set.
     pub async fn adds_per_second(&self) -> anyhow::Result<f64> {
         let mut redis = self.connect().await?;
@@ -37,6 +46,20 @@ impl RedisFloor {
         let took = began.elapsed();
         redis.command(&["UNLINK", KEY]).await?;
         Ok(exact(ADDED as u64) / took.as_secs_f64())
+    }
+
+    /// So many who add to a sorted set, each on a connection of their own. It is always the same member, as
+    /// `redis-benchmark -t zadd` has it: Redis's log does not grow, whose rewriting would come sooner in what is measured.
+    pub async fn callers(&self, at_once: u32) -> anyhow::Result<Vec<AddOne>> {
+        let mut callers = Vec::new();
+        for _ in 0..at_once {
+            callers.push(AddOne(self.connect().await?));
+        }
+        if let Some(AddOne(redis)) = callers.first_mut() {
+            redis.command(&["ZADD", KEY, "0", MEMBER]).await?;
+            redis.command(&["EXPIRE", KEY, LIFETIME]).await?;
+        }
+        Ok(callers)
     }
 
     /// What each of so many members of a sorted set needs, in bytes.
@@ -54,15 +77,29 @@ impl RedisFloor {
         self.connect().await?.used_bytes().await
     }
 
+    fn port(&self) -> u16 {
+        self.url.port().unwrap_or(6379)
+    }
+
     async fn connect(&self) -> anyhow::Result<Connection> {
         let host = self.url.host_str().context("the URL of Redis has a host")?;
-        let stream = TcpStream::connect((host, self.url.port().unwrap_or(6379))).await?;
+        let stream = TcpStream::connect((host, self.port())).await?;
         stream.set_nodelay(true)?;
         let mut connection = Connection { stream: BufReader::new(stream) };
         if let Some(password) = self.url.password() {
             connection.command(&["AUTH", self.url.username(), password]).await?;
         }
         Ok(connection)
+    }
+}
+
+/// Adds a member, waits for the answer, and adds it again.
+pub struct AddOne(Connection);
+
+impl Caller for AddOne {
+    async fn call(&mut self) -> Result<(), Status> {
+        let added = self.0.command(&["ZADD", KEY, "0", MEMBER]).await;
+        added.map(drop).map_err(|error| Status::unavailable(error.to_string()))
     }
 }
 
