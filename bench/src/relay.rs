@@ -6,7 +6,7 @@
 //!
 //! Whoever says something writes it to all connections itself, in the order in which they joined. A task per connection that
 //! writes gave 10 to 75 % more deliveries, but not the same ones: whoever was late got several at once, which spares the
-//! client its reads, and p99 was 40 to 70 ms, three to six times that of Muster.
+//! client its reads, and p99 was 40 to 75 ms, two to seven times that of Muster.
 
 use std::collections::HashMap;
 use std::io;
