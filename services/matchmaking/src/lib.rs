@@ -21,6 +21,7 @@ mod queued_reports;
 mod queues;
 pub mod rating;
 mod results;
+mod runs;
 mod seat_sweeper;
 mod spreading;
 mod store;

@@ -32,6 +32,7 @@ mod proposal;
 mod search;
 mod shelf;
 mod shelves;
+mod slots;
 mod split;
 mod sweep;
 mod teams;
@@ -55,7 +56,7 @@ pub use unmet::{Unmet, UnmetRule};
 use self::limits::{Millis, millis, moment, span};
 use self::pairs::{BULK, Pairs};
 use self::pool::Pool;
-use self::shelf::Slot;
+use self::slots::Slot;
 use self::sweep::sweep;
 use self::teams::Teams;
 use self::waiting::Waiting;
@@ -114,18 +115,18 @@ impl Matcher {
     /// A ticket arrives. In a queue of pairs it is matched at once if it fits one that waits: with the oldest that it fits.
     /// In other queues the next tick looks at it. Nothing happens if a ticket with its id waits already. One that fits
     /// nobody by its own fault ([`Ticket::check`]) waits in vain.
-    pub fn insert(&mut self, ticket: Ticket, now: OffsetDateTime) -> Option<Proposal> {
+    pub fn insert(&mut self, ticket: impl Into<Arc<Ticket>>, now: OffsetDateTime) -> Option<Proposal> {
         let now = self.clock(now);
-        let slot = self.pool.add(ticket, now)?;
+        let slot = self.pool.add(ticket.into(), now)?;
         let Search::Pairs(pairs) = &mut self.search else { return None };
         let partner = pairs.meet(&self.pool, slot, now, &mut 0)?;
         pair(&mut self.pool, slot, partner, now, Pool::take)
     }
 
     /// A ticket comes from the store, into a queue that is just being loaded: matches are left to the next tick.
-    pub fn restore(&mut self, ticket: Ticket, now: OffsetDateTime) {
+    pub fn restore(&mut self, ticket: impl Into<Arc<Ticket>>, now: OffsetDateTime) {
         let now = self.clock(now);
-        let Some(slot) = self.pool.add(ticket, now) else { return };
+        let Some(slot) = self.pool.add(ticket.into(), now) else { return };
         let filed = self.pool.get(slot).is_some_and(|waiting| !waiting.filed.is_empty());
         if let Search::Pairs(pairs) = &mut self.search {
             pairs.begin(slot, filed);
@@ -133,7 +134,7 @@ impl Matcher {
     }
 
     /// Takes a ticket out; `None` if it does not wait.
-    pub fn remove(&mut self, id: Uuid) -> Option<Ticket> {
+    pub fn remove(&mut self, id: Uuid) -> Option<Arc<Ticket>> {
         let slot = self.pool.slot(id)?;
         self.pool.take(slot).map(|waiting| waiting.ticket)
     }
@@ -141,7 +142,7 @@ impl Matcher {
     /// A ticket that waits.
     #[must_use]
     pub fn get(&self, id: Uuid) -> Option<&Ticket> {
-        self.pool.get(self.pool.slot(id)?).map(|waiting| &waiting.ticket)
+        self.pool.get(self.pool.slot(id)?).map(|waiting| &*waiting.ticket)
     }
 
     /// Looks for matches.
@@ -176,7 +177,7 @@ impl Matcher {
 
     /// The rules have changed. Tickets that can never be in a match under the new ones come back, with the reason, the
     /// oldest first; the others are looked at in the next tick.
-    pub fn set_rules(&mut self, rules: Arc<Queue>, now: OffsetDateTime) -> Vec<(Ticket, Unfit)> {
+    pub fn set_rules(&mut self, rules: Arc<Queue>, now: OffsetDateTime) -> Vec<(Arc<Ticket>, Unfit)> {
         let mut changed = Self { now: self.now, ..Self::new(rules) };
         let mut unfit = Vec::new();
         for ticket in self.pool.drain() {
@@ -216,13 +217,12 @@ impl Matcher {
     /// When the oldest ticket was created.
     #[must_use]
     pub fn oldest(&self) -> Option<OffsetDateTime> {
-        let (_, slot) = self.pool.ages.first_key_value()?;
-        self.pool.get(*slot).map(|waiting| waiting.ticket.created)
+        self.pool.by_age().next().map(|(_, waiting)| waiting.ticket.created)
     }
 
     /// All tickets, the oldest first.
     pub fn tickets(&self) -> impl Iterator<Item = &Ticket> {
-        self.pool.ages.values().filter_map(|slot| self.pool.get(*slot)).map(|waiting| &waiting.ticket)
+        self.pool.by_age().map(|(_, waiting)| &*waiting.ticket)
     }
 
     /// How many players wait for each region on offer, where they could ever reach it; who takes several counts in each.

@@ -10,7 +10,8 @@ use std::collections::BinaryHeap;
 use super::fit::fit_time;
 use super::limits::{Millis, age, age_allowing, limit_at, span};
 use super::pool::Pool;
-use super::shelf::{Mark, Near, Slot};
+use super::shelf::{Mark, Near};
+use super::slots::Slot;
 use super::waiting::Waiting;
 
 /// How many tickets on a shelf are looked at for one ticket, the nearest first. Where more lie within its window, and none
@@ -105,15 +106,13 @@ impl Pairs {
         if due.len() > pool.len() / BULK {
             // Most of them: they lie in the order of age already.
             let is_due = |slot: &Slot| self.nexts[*slot] <= now;
-            return pool.ages.values().copied().filter(is_due).collect();
+            return pool.ages.iter().map(|(_, slot)| *slot).filter(is_due).collect();
         }
-        let mut due: Vec<_> = due
-            .into_iter()
-            .filter_map(|slot| pool.get(slot).map(|waiting| (waiting.created, waiting.ticket.id, slot)))
-            .collect();
+        let mut due: Vec<_> =
+            due.into_iter().filter_map(|slot| pool.get(slot).map(|waiting| (waiting.age(), slot))).collect();
         due.sort_unstable();
         due.dedup();
-        due.into_iter().map(|(.., slot)| slot).collect()
+        due.into_iter().map(|(_, slot)| slot).collect()
     }
 
     /// The nearest that fits a ticket whose time has come; without one it gets another time.

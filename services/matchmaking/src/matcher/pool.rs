@@ -1,15 +1,16 @@
 //! The tickets that wait in a queue, found by id, by age, and by skill.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use pkg_definition::{Queue, Region};
 use uuid::Uuid;
 
 use super::limits::{Millis, span};
-use super::shelf::Slot;
 use super::shelves::Shelves;
+use super::slots::{Slot, Slots};
 use super::waiting::Waiting;
+use crate::runs::Runs;
 use crate::ticket::{Regions, Ticket, place};
 
 /// The place of a ticket in the order of age: when it was created, and its id.
@@ -18,10 +19,9 @@ pub(super) type Age = (Millis, Uuid);
 #[derive(Debug)]
 pub(super) struct Pool {
     pub rules: Arc<Queue>,
-    slots: Vec<Option<Waiting>>,
-    free: Vec<Slot>,
+    slots: Slots,
     ids: HashMap<Uuid, Slot>,
-    pub ages: BTreeMap<Age, Slot>,
+    pub ages: Runs<(Age, Slot)>,
     pub shelves: Shelves,
     pub players: u64,
     pub region_players: [u64; Region::ALL.len()],
@@ -32,10 +32,9 @@ pub(super) struct Pool {
 impl Pool {
     pub fn new(rules: Arc<Queue>) -> Self {
         Self {
-            slots: Vec::new(),
-            free: Vec::new(),
+            slots: Slots::default(),
             ids: HashMap::new(),
-            ages: BTreeMap::new(),
+            ages: Runs::default(),
             shelves: Shelves::new(&rules),
             players: 0,
             region_players: [0; Region::ALL.len()],
@@ -45,37 +44,33 @@ impl Pool {
     }
 
     /// `None` if one with its id waits already.
-    pub fn add(&mut self, ticket: Ticket, now: Millis) -> Option<Slot> {
+    pub fn add(&mut self, ticket: Arc<Ticket>, now: Millis) -> Option<Slot> {
         if self.ids.contains_key(&ticket.id) {
             return None;
         }
         let possible = ticket.check(&self.rules).is_ok();
         let mut waiting = Waiting::new(ticket, &self.rules);
         waiting.filed = if possible { waiting.regions(&self.rules, now) } else { Regions::NONE };
-        let slot = self.free.pop().unwrap_or(self.slots.len());
+        let slot = self.slots.open();
         self.ids.insert(waiting.ticket.id, slot);
-        self.ages.insert((waiting.created, waiting.ticket.id), slot);
+        self.ages.insert((waiting.age(), slot));
         self.file(&waiting, slot);
-        if slot < self.slots.len() {
-            self.slots[slot] = Some(waiting);
-        } else {
-            self.slots.push(Some(waiting));
-        }
+        self.slots.put(slot, waiting);
         Some(slot)
     }
 
     /// Takes out what lies in a slot.
     pub fn take(&mut self, slot: Slot) -> Option<Waiting> {
         let waiting = self.take_in_bulk(slot)?;
-        self.free.push(slot);
+        self.slots.free([slot]);
         self.ids.remove(&waiting.ticket.id);
-        self.ages.remove(&(waiting.created, waiting.ticket.id));
+        self.ages.remove(&(waiting.age(), slot));
         Some(waiting)
     }
 
     /// The same where a good part of the queue goes: [`Self::end_bulk`] follows, and nothing is added before.
     pub fn take_in_bulk(&mut self, slot: Slot) -> Option<Waiting> {
-        let waiting = self.slots.get_mut(slot)?.take()?;
+        let waiting = self.slots.take(slot)?;
         self.shelves.take(&waiting, &self.rules);
         self.uncount(&waiting);
         Some(waiting)
@@ -83,7 +78,7 @@ impl Pool {
 
     /// The same where all lie on one shelf, and nobody looks at it before [`Self::end_sweep`].
     pub fn take_in_sweep(&mut self, slot: Slot) -> Option<Waiting> {
-        let waiting = self.slots.get_mut(slot)?.take()?;
+        let waiting = self.slots.take(slot)?;
         self.uncount(&waiting);
         Some(waiting)
     }
@@ -91,21 +86,22 @@ impl Pool {
     /// Forgets those that were taken in a sweep.
     pub fn end_sweep(&mut self) {
         let slots = &self.slots;
-        self.shelves.retain_only(|slot| slots[slot].is_some());
+        self.shelves.retain_only(|slot| slots.get(slot).is_some());
         self.end_bulk();
     }
 
     /// Forgets those that were taken in bulk: one pass over all is faster than a search for each.
     pub fn end_bulk(&mut self) {
-        let slots = &self.slots;
-        self.free.extend(self.ages.values().filter(|slot| slots[**slot].is_none()));
-        if self.free.len() == slots.len() {
+        let waits = |slot: &Slot| self.slots.get(*slot).is_some();
+        let freed: Vec<Slot> = self.ages.iter().map(|(_, slot)| *slot).filter(|slot| !waits(slot)).collect();
+        if freed.len() == self.ids.len() {
             self.ids.clear();
-            self.ages.clear();
+            self.ages = Runs::default();
         } else {
-            self.ids.retain(|_, slot| slots[*slot].is_some());
-            self.ages = std::mem::take(&mut self.ages).into_iter().filter(|(_, slot)| slots[*slot].is_some()).collect();
+            self.ids.retain(|_, slot| waits(slot));
+            self.ages.retain(|(_, slot)| waits(slot));
         }
+        self.slots.free(freed);
     }
 
     pub fn slot(&self, id: Uuid) -> Option<Slot> {
@@ -113,7 +109,7 @@ impl Pool {
     }
 
     pub fn get(&self, slot: Slot) -> Option<&Waiting> {
-        self.slots.get(slot)?.as_ref()
+        self.slots.get(slot)
     }
 
     pub fn len(&self) -> usize {
@@ -121,9 +117,14 @@ impl Pool {
     }
 
     /// All tickets, the oldest first; the pool is empty then.
-    pub fn drain(&mut self) -> Vec<Ticket> {
-        let order: Vec<Slot> = std::mem::take(&mut self.ages).into_values().collect();
-        order.into_iter().filter_map(|slot| self.slots[slot].take()).map(|waiting| waiting.ticket).collect()
+    pub fn drain(&mut self) -> Vec<Arc<Ticket>> {
+        let ages = std::mem::take(&mut self.ages);
+        ages.iter().filter_map(|(_, slot)| self.slots.take(*slot)).map(|waiting| waiting.ticket).collect()
+    }
+
+    /// All that wait, the oldest first.
+    pub fn by_age(&self) -> impl Iterator<Item = (Slot, &Waiting)> {
+        self.ages.iter().filter_map(|(_, slot)| Some((*slot, self.get(*slot)?)))
     }
 
     /// Files those anew that have waited long enough to take every region. Which ones.
@@ -134,7 +135,8 @@ impl Pool {
         if until <= from {
             return Vec::new();
         }
-        let slots: Vec<Slot> = self.ages.range(from..=until).map(|(_, slot)| *slot).collect();
+        let due = self.ages.from(&(from, 0)).take_while(|(age, _)| *age <= until);
+        let slots: Vec<Slot> = due.map(|(_, slot)| *slot).collect();
         self.widened = Some(until);
         slots.into_iter().filter(|slot| self.widen(*slot, now)).collect()
     }
@@ -143,11 +145,11 @@ impl Pool {
     pub fn next_widening(&self) -> Option<Millis> {
         let after = span(self.rules.region.any_region_after?);
         let from = self.widened.unwrap_or((Millis::MIN, Uuid::nil()));
-        self.ages.range(from..).next().map(|((created, _), _)| created.saturating_add(after))
+        self.ages.from(&(from, 0)).next().map(|((created, _), _)| created.saturating_add(after))
     }
 
     fn widen(&mut self, slot: Slot, now: Millis) -> bool {
-        let Some(mut waiting) = self.slots.get_mut(slot).and_then(Option::take) else { return false };
+        let Some(mut waiting) = self.slots.take(slot) else { return false };
         let regions = waiting.regions(&self.rules, now);
         let possible = !waiting.filed.is_empty() || waiting.ticket.check(&self.rules).is_ok();
         let changed = possible && waiting.filed != regions;
@@ -156,7 +158,7 @@ impl Pool {
             waiting.filed = regions;
             self.file(&waiting, slot);
         }
-        self.slots[slot] = Some(waiting);
+        self.slots.put(slot, waiting);
         changed
     }
 

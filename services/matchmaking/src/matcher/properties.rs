@@ -276,7 +276,7 @@ proptest! {
         let is_unfit = |ticket: &Ticket| unfit.iter().any(|(other, _)| other.id == ticket.id);
         for (ticket, _) in &unfit {
             let others = tickets.iter().filter(|it| it.id != ticket.id);
-            let first: Vec<Ticket> = std::iter::once(ticket).chain(others).cloned().collect();
+            let first: Vec<Ticket> = std::iter::once(&**ticket).chain(others).cloned().collect();
             every_match(&first, &other, at(3_600_000), |proposal| panic!("it fits: {proposal:#?}"));
         }
         let fit: Vec<Ticket> = before.into_iter().filter(|it| !is_unfit(it)).collect();
@@ -349,7 +349,7 @@ impl Story {
     fn cancel(&mut self, which: Index) {
         if !self.waiting.is_empty() {
             let ticket = self.waiting.swap_remove(which.index(self.waiting.len()));
-            assert_eq!(self.matcher.remove(ticket.id), Some(ticket));
+            assert_eq!(self.matcher.remove(ticket.id).as_deref(), Some(&ticket));
         }
     }
 

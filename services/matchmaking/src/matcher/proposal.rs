@@ -1,5 +1,7 @@
 //! A match that fits, made of the tickets that were found.
 
+use std::sync::Arc;
+
 use pkg_definition::{Format, Queue, Region};
 use uuid::Uuid;
 
@@ -12,7 +14,7 @@ use crate::ticket::{Latencies, Regions, Ticket};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Proposal {
     /// Its tickets, the oldest first.
-    pub tickets: Vec<Ticket>,
+    pub tickets: Vec<Arc<Ticket>>,
     /// Where it is played: of the regions that all take, the one whose slowest connection is the fastest. Of equal ones, or
     /// where no latency is known, the first in the order of [`Region`].
     pub region: Region,
@@ -34,8 +36,7 @@ pub struct ProposedTeam {
 impl Proposal {
     /// Two tickets that fit: the same as [`Self::new`], faster.
     pub(super) fn pair(one: Waiting, other: Waiting, region: Region, rules: &Queue) -> Self {
-        let age = |waiting: &Waiting| (waiting.created, waiting.ticket.id);
-        let (one, other) = if age(&one) < age(&other) { (one, other) } else { (other, one) };
+        let (one, other) = if one.age() < other.age() { (one, other) } else { (other, one) };
         let rating = rules.rating.as_ref();
         let probabilities = rating.map(|rating| win_probabilities(&[one.strength, other.strength], beta(rating)));
         let team = |number: usize, waiting: &Waiting| ProposedTeam {
@@ -52,7 +53,7 @@ impl Proposal {
 
     /// Tickets that fit, each with the number of its team.
     pub(super) fn new(mut members: Vec<(Waiting, usize)>, region: Region, rules: &Queue) -> Self {
-        members.sort_by_key(|(waiting, _)| (waiting.created, waiting.ticket.id));
+        members.sort_by_key(|(waiting, _)| waiting.age());
         let mut teams: Vec<(usize, ProposedTeam, Strength)> = Vec::with_capacity(2);
         let everyone_alone = matches!(rules.format, Format::FreeForAll { .. });
         for (waiting, number) in &members {

@@ -1,20 +1,13 @@
 //! Tickets in the order of their skill.
-//!
-//! A list of short sorted lists: one search finds a ticket with both its neighbours, and all lies close together in
-//! memory, which is twice as fast as a tree here.
 
 use std::cmp::Ordering;
 
 use uuid::Uuid;
 
 use super::limits::Millis;
+use super::slots::Slot;
 use super::waiting::Waiting;
-
-/// Where a ticket lies in the memory of its queue. Never an order: it hangs on who came and went before.
-pub(super) type Slot = usize;
-
-/// How long a short list gets before it is cut into two.
-const RUN_MAX: usize = 128;
+use crate::runs::{Place, Runs};
 
 /// The place of a ticket in an order by skill; of equal ones the oldest comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,10 +23,7 @@ struct Skill(f64);
 /// Tickets in the order of their marks.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
-    /// The first mark of each run.
-    firsts: Vec<Mark>,
-    /// None is empty.
-    runs: Vec<Vec<(Mark, Slot)>>,
+    runs: Runs<(Mark, Slot)>,
 }
 
 /// A ticket on a shelf, and how far away its skill is.
@@ -81,129 +71,88 @@ impl Shelf {
 
     /// All of them, in their order.
     pub fn iter(&self) -> impl Iterator<Item = &(Mark, Slot)> {
-        self.runs.iter().flatten()
+        self.runs.iter()
     }
 
     /// Takes out all but some.
     pub fn retain(&mut self, keep: impl Fn(Slot) -> bool) {
-        for run in &mut self.runs {
-            run.retain(|(_, slot)| keep(*slot));
-        }
-        self.runs.retain(|run| !run.is_empty());
-        self.firsts = self.runs.iter().map(|run| run[0].0).collect();
+        self.runs.retain(|(_, slot)| keep(*slot));
     }
 
     pub fn insert(&mut self, mark: Mark, slot: Slot) {
-        let (run, at) = self.find(&mark);
-        let Some(list) = self.runs.get_mut(run) else {
-            self.firsts.push(mark);
-            self.runs.push(vec![(mark, slot)]);
-            return;
-        };
-        list.insert(at, (mark, slot));
-        self.firsts[run] = list[0].0;
-        if list.len() > RUN_MAX {
-            let rest = list.split_off(RUN_MAX / 2);
-            self.firsts.insert(run + 1, rest[0].0);
-            self.runs.insert(run + 1, rest);
-        }
+        let place = self.find(&mark);
+        self.runs.insert_at(place, (mark, slot));
     }
 
     pub fn remove(&mut self, mark: &Mark) {
-        let (run, at) = self.find(mark);
-        let Some(list) = self.runs.get_mut(run) else { return };
-        if list.get(at).is_none_or(|(there, _)| there != mark) {
-            return;
-        }
-        list.remove(at);
-        if let Some((first, _)) = list.first() {
-            self.firsts[run] = *first;
-        } else {
-            self.firsts.remove(run);
-            self.runs.remove(run);
+        let place = self.find(mark);
+        if self.has(place, mark) {
+            self.runs.remove_at(place);
         }
     }
 
     /// All that are not further away from a mark than `reach`, the nearest first; of two that are equally far the one with
     /// more skill. Without the one with this mark itself.
     pub fn around(&self, mark: &Mark, reach: f64) -> Around<'_> {
-        let (run, at) = self.find(mark);
-        let itself = self.at(run, at).is_some_and(|(there, _)| there == mark);
-        let mut around = Around {
-            shelf: self,
-            skill: mark.skill.0,
-            reach,
-            up: (run, at),
-            down: (run, at),
-            above: None,
-            below: None,
-        };
-        around.above = if itself { around.next_above() } else { self.settled(run, at).and_then(|up| around.begin(up)) };
+        let place = self.find(mark);
+        let itself = self.has(place, mark);
+        let (skill, runs) = (mark.skill.0, &self.runs);
+        let mut around = Around { runs, skill, reach, up: place, down: place, above: None, below: None };
+        around.above = if itself { around.next_above() } else { runs.settled(place).and_then(|up| around.begin(up)) };
         around.below = around.next_below();
         around
     }
 
-    /// The run and the place in it where a mark is, or would be.
-    fn find(&self, mark: &Mark) -> (usize, usize) {
-        let run = search(&self.firsts, mark, |first| first, |first| first <= mark).saturating_sub(1);
-        let place = |list: &Vec<(Mark, Slot)>| search(list, mark, |(there, _)| there, |there| there < mark);
-        (run, self.runs.get(run).map_or(0, place))
+    /// Where a mark is, or would be.
+    fn find(&self, mark: &Mark) -> Place {
+        self.runs
+            .find(|list| search(list, mark, |there| there < mark), |list| search(list, mark, |there| there <= mark))
     }
 
-    fn at(&self, run: usize, at: usize) -> Option<&(Mark, Slot)> {
-        self.runs.get(run)?.get(at)
-    }
-
-    /// The same place, or the beginning of the next run if that is past the end of one.
-    fn settled(&self, run: usize, at: usize) -> Option<(usize, usize)> {
-        let past = at >= self.runs.get(run)?.len();
-        Some(if past { (run + 1, 0) } else { (run, at) })
+    fn has(&self, place: Place, mark: &Mark) -> bool {
+        self.runs.at(place).is_some_and(|(there, _)| there == mark)
     }
 }
 
 /// How many at the beginning of a sorted list are `before` a mark. Skills alone are compared as long as they differ: that
 /// needs no guesses of the processor.
-fn search<T>(list: &[T], mark: &Mark, mark_of: impl Fn(&T) -> &Mark, before: impl Fn(&Mark) -> bool) -> usize {
-    let lower = list.partition_point(|there| mark_of(there).skill.0 < mark.skill.0);
-    let equal = list.get(lower).is_some_and(|there| before(mark_of(there)));
-    if equal { lower + list[lower..].partition_point(|there| before(mark_of(there))) } else { lower }
+fn search(list: &[(Mark, Slot)], mark: &Mark, before: impl Fn(&Mark) -> bool) -> usize {
+    let lower = list.partition_point(|(there, _)| there.skill.0 < mark.skill.0);
+    let equal = list.get(lower).is_some_and(|(there, _)| before(there));
+    if equal { lower + list[lower..].partition_point(|(there, _)| before(there)) } else { lower }
 }
 
 /// What lies around a place on a shelf.
 pub(super) struct Around<'a> {
-    shelf: &'a Shelf,
+    runs: &'a Runs<(Mark, Slot)>,
     skill: f64,
     reach: f64,
     /// The places of the two that come next.
-    up: (usize, usize),
-    down: (usize, usize),
+    up: Place,
+    down: Place,
     above: Option<Near<'a>>,
     below: Option<Near<'a>>,
 }
 
 impl<'a> Around<'a> {
-    fn begin(&mut self, up: (usize, usize)) -> Option<Near<'a>> {
+    fn begin(&mut self, up: Place) -> Option<Near<'a>> {
         self.up = up;
         self.near(up)
     }
 
     fn next_above(&mut self) -> Option<Near<'a>> {
-        let up = self.shelf.settled(self.up.0, self.up.1 + 1)?;
+        let (run, at) = self.up;
+        let up = self.runs.settled((run, at + 1))?;
         self.begin(up)
     }
 
     fn next_below(&mut self) -> Option<Near<'a>> {
-        let (run, at) = self.down;
-        self.down = match (run, at) {
-            (0, 0) => return None,
-            (run, 0) => (run - 1, self.shelf.runs[run - 1].len() - 1),
-            (run, at) => (run, at - 1),
-        };
+        self.down = self.runs.previous(self.down)?;
         self.near(self.down)
     }
 
-    fn near(&self, (run, at): (usize, usize)) -> Option<Near<'a>> {
-        let (mark, slot) = self.shelf.at(run, at)?;
+    fn near(&self, place: Place) -> Option<Near<'a>> {
+        let (mark, slot) = self.runs.at(place)?;
         Some(Near { distance: (mark.skill.0 - self.skill).abs(), mark, slot: *slot })
     }
 }

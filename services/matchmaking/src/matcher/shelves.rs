@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::shelf::{Mark, Shelf, Slot};
+use super::shelf::{Mark, Shelf};
+use super::slots::Slot;
 use super::waiting::{Fact, Waiting};
 use crate::ticket::{Regions, place};
 use pkg_definition::{AttributeValue, PropertyCheck, Queue, Region};

@@ -86,8 +86,7 @@ impl<'a> Splitting<'a> {
             let (one, other) = (members[*one], members[*other]);
             let by_size = other.size().cmp(&one.size());
             let by_skill = other.strength.skill.total_cmp(&one.strength.skill);
-            let age = |waiting: &Waiting| (waiting.created, waiting.ticket.id);
-            by_size.then(by_skill).then_with(|| age(one).cmp(&age(other)))
+            by_size.then(by_skill).then_with(|| one.age().cmp(&other.age()))
         });
         let teams = vec![Team { counts: vec![0; needs.per_team.len()], ..Team::default() }; team_count];
         let tries_max = if members.len() <= EXACT_TICKETS { u64::MAX } else { TRIES_MAX };

@@ -3,7 +3,8 @@
 use super::limits::{Millis, age};
 use super::pairs::{LOOKS_MAX, reach, time};
 use super::pool::Pool;
-use super::shelf::{Mark, Near, Shelf, Slot};
+use super::shelf::{Mark, Near, Shelf};
+use super::slots::Slot;
 
 const NONE: usize = usize::MAX;
 

@@ -3,12 +3,11 @@
 //! One half of a tick's budget goes to the oldest; the other goes on where the last tick stopped, so that old tickets that
 //! fit nobody do not keep the others from their turns.
 
-use std::ops::Bound;
-
 use super::limits::Millis;
 use super::pool::{Age, Pool};
 use super::proposal::Proposal;
 use super::search::{find, sizes};
+use super::slots::Slot;
 use super::{Budget, Ticked};
 
 #[derive(Debug, Default)]
@@ -38,8 +37,12 @@ fn turns(pool: &mut Pool, after: Option<Age>, now: Millis, steps: u64, ticked: &
     let end = ticked.steps.saturating_add(steps);
     let mut last = after;
     loop {
-        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
-        let (age, slot) = pool.ages.range((from, Bound::Unbounded)).next().map(|(age, slot)| (*age, *slot))?;
+        let next = match last {
+            // No ticket has that slot, so it is the one after.
+            Some(last) => pool.ages.from(&(last, Slot::MAX)).next(),
+            None => pool.ages.first(),
+        };
+        let (age, slot) = *next?;
         // Nobody has enough partners: no need to look for them.
         if pool.players < u64::from(*sizes(&pool.rules, Millis::MAX).start()) {
             return None;

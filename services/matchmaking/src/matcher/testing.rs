@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pkg_definition::{
@@ -107,7 +108,8 @@ pub(crate) fn every_match(
     let Some((first, others)) = tickets.split_first() else { return };
     for chosen in 0_u32..1 << others.len() {
         let others = others.iter().enumerate().filter(|(place, _)| chosen & (1 << place) != 0);
-        let members: Vec<Ticket> = std::iter::once(first).chain(others.map(|(_, ticket)| ticket)).cloned().collect();
+        let members = std::iter::once(first).chain(others.map(|(_, ticket)| ticket));
+        let members: Vec<Arc<Ticket>> = members.cloned().map(Arc::new).collect();
         if splits_of(&members, rules, now, &mut enough) {
             return;
         }
@@ -116,7 +118,7 @@ pub(crate) fn every_match(
 
 /// The same of just these tickets; whether `enough` said so.
 pub(crate) fn splits_of(
-    members: &[Ticket],
+    members: &[Arc<Ticket>],
     rules: &Queue,
     now: OffsetDateTime,
     enough: &mut impl FnMut(&Proposal) -> bool,
@@ -154,7 +156,7 @@ pub(crate) fn splits_of(
 
 /// All ways to give tickets to teams of this size at most; teams are alike, so a ticket opens no more than one.
 fn assign(
-    members: &[Ticket],
+    members: &[Arc<Ticket>],
     teams: usize,
     size: usize,
     assigned: &mut Vec<usize>,
@@ -176,7 +178,7 @@ fn assign(
     false
 }
 
-fn proposal(members: &[Ticket], assigned: &[usize], count: usize, region: Region, rules: &Queue) -> Proposal {
+fn proposal(members: &[Arc<Ticket>], assigned: &[usize], count: usize, region: Region, rules: &Queue) -> Proposal {
     let team =
         |number| members.iter().zip(assigned).filter(move |(_, team)| **team == number).map(|(ticket, _)| ticket);
     let strength =

@@ -9,7 +9,7 @@ use super::fit::{ROUNDING, distance, holds, spread};
 use super::limits::{Millis, age, age_of_ceiling, age_of_latency_ceiling, latency_at, limit_at, moment, span};
 use super::pool::Pool;
 use super::search::sizes;
-use super::shelf::Slot;
+use super::slots::Slot;
 use super::waiting::{Fact, Waiting};
 use crate::rating::{beta, imbalance, win_probabilities};
 
@@ -48,8 +48,8 @@ pub enum UnmetRule {
 
 pub(super) fn unmet(pool: &Pool, slot: Slot, now: Millis) -> Vec<Unmet> {
     let Some(own) = pool.get(slot) else { return Vec::new() };
-    let others: Vec<&Waiting> =
-        pool.ages.values().filter(|other| **other != slot).take(SAMPLE).filter_map(|other| pool.get(*other)).collect();
+    let others = pool.by_age().filter(|(other, _)| *other != slot).take(SAMPLE);
+    let others: Vec<&Waiting> = others.map(|(_, other)| other).collect();
     let looking = Looking { pool, own, now };
     let scale = |count: usize| {
         let (count, sample) = (count as u64, others.len().max(1) as u64);

@@ -1,15 +1,19 @@
 //! A ticket that waits, with what is asked of it at every look.
 
+use std::sync::Arc;
+
 use pkg_definition::{AttributeValue, Counted, PropertyCheck, PropertyRule, Queue, Region};
 
 use super::limits::{Millis, age, age_allowing_latency, latency_at, millis, span};
+use super::pool::Age;
 use crate::rating::Strength;
 use crate::ticket::{Latencies, Regions, Ticket, number};
 
 /// A ticket that waits.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    pub ticket: Ticket,
+    /// The store of this process may have the same one.
+    pub ticket: Arc<Ticket>,
     pub created: Millis,
     /// The lowest and the highest skill of its players; both 0 in queues without ratings.
     pub lowest: f64,
@@ -37,7 +41,7 @@ pub(super) enum Fact {
 }
 
 impl Waiting {
-    pub fn new(ticket: Ticket, rules: &Queue) -> Self {
+    pub fn new(ticket: Arc<Ticket>, rules: &Queue) -> Self {
         let rated = rules.rating.is_some();
         let skills = || ticket.players.iter().filter(|_| rated).map(|player| player.rating.skill());
         let skill = |pick: fn(f64, f64) -> f64| skills().reduce(pick).unwrap_or_default();
@@ -57,6 +61,11 @@ impl Waiting {
     /// How many players it has.
     pub fn size(&self) -> u32 {
         self.strength.players
+    }
+
+    /// Its place in the order of age.
+    pub fn age(&self) -> Age {
+        (self.created, self.ticket.id)
     }
 
     /// Its place among the skills.

@@ -72,9 +72,11 @@ pub(super) fn decode(body: &[u8]) -> Result<NewTicket, StoreError> {
 }
 
 fn read(body: Body) -> Option<NewTicket> {
+    // A worker keeps what is read here: no more room than the players take.
+    let players: Option<Box<[Player]>> = body.players.into_iter().map(read_player).collect();
     let ticket = Ticket {
         id: Uuid::from_slice(&body.id).ok()?,
-        players: body.players.into_iter().map(read_player).collect::<Option<_>>()?,
+        players: players?.into_vec(),
         regions: body.regions.into_iter().map(region).collect::<Option<_>>()?,
         created: from_millis(body.created_ms),
     };

@@ -7,6 +7,7 @@
 //! Every call may be repeated when its outcome is unknown, and then answers as the first one would have. What the store
 //! loses as a whole (a Redis that was emptied) is simply not there any more: nobody is held by it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -124,7 +125,8 @@ pub enum Created {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Arrival {
     pub number: ArrivalNumber,
-    pub ticket: Ticket,
+    /// Shared with a store that lies in the memory of this process.
+    pub ticket: Arc<Ticket>,
     /// When it expires at the latest.
     pub expires: OffsetDateTime,
 }

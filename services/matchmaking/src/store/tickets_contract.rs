@@ -56,7 +56,7 @@ async fn what_was_created_is_found_in_every_way(store: &dyn TicketStore) {
     let found = store.load(&[unknown, new.ticket.id]).await.unwrap();
     assert_eq!(found, [None, Some(expected)]);
     let arrival = store.arrivals(&queue, ArrivalNumber(0), 10).await.unwrap().remove(0);
-    assert_eq!((&arrival.ticket, arrival.expires), (&new.ticket, new.expires));
+    assert_eq!((&*arrival.ticket, arrival.expires), (&new.ticket, new.expires));
     assert_eq!(store.arrivals(&queue, arrival.number, 10).await.unwrap(), []);
     assert_eq!(store.waiting_count(&queue).await.unwrap(), 1);
     assert_eq!(store.still_waiting(&queue, &[unknown, new.ticket.id]).await.unwrap(), [false, true]);

@@ -145,7 +145,7 @@ impl TicketStore for RedisTickets {
             for (arrival, number) in arrivals {
                 let NewTicket { ticket, expires, .. } = ticket_body::decode(&arrival)?;
                 self.shared.places.learn(ticket.id, queue);
-                found.push(Arrival { number: ArrivalNumber(number), ticket, expires });
+                found.push(Arrival { number: ArrivalNumber(number), ticket: Arc::new(ticket), expires });
             }
             if looked_at < step {
                 break;

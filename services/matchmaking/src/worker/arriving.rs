@@ -1,5 +1,6 @@
 //! Tickets that come: read from the store, matched at once where that is possible.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -96,7 +97,7 @@ impl Worker {
     /// Lets tickets into the room; answers with what follows, and with those that can never be in a match.
     fn insert(
         &self,
-        tickets: impl Iterator<Item = Ticket>,
+        tickets: impl Iterator<Item = Arc<Ticket>>,
         at_once: bool,
         now: OffsetDateTime,
     ) -> (Vec<Proposal>, Vec<Uuid>) {
@@ -118,7 +119,7 @@ impl Worker {
     }
 
     /// Puts tickets back that came to nothing here; they are looked at by the next tick.
-    pub(super) fn put_back(&mut self, tickets: impl IntoIterator<Item = Ticket>) {
+    pub(super) fn put_back(&mut self, tickets: impl IntoIterator<Item = Arc<Ticket>>) {
         let now = self.shared.tools.ambient.now();
         if let Some(room) = self.shared.room().as_mut() {
             for ticket in tickets {

@@ -1,6 +1,7 @@
 //! Making matches: claim, record, and on to be dispatched.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use pkg_definition::{Format, TeamName};
 use time::OffsetDateTime;
@@ -16,6 +17,7 @@ use crate::store::{
     Aborted, Claim, Claimed, EndReason, Fenced, GiveBack, Match, MatchPlayer, MatchState, MatchTeam, Recorded,
     RecordedMatch, SeatHolder, StoreError,
 };
+use crate::ticket::Ticket;
 
 /// How many matches are claimed and recorded in one step.
 const ROUND: usize = 128;
@@ -130,7 +132,7 @@ impl Shared {
         &self,
         matches: Vec<Match>,
         making: Vec<Making>,
-    ) -> Result<(Vec<Match>, Vec<Making>, Vec<crate::ticket::Ticket>), Halt> {
+    ) -> Result<(Vec<Match>, Vec<Making>, Vec<Arc<Ticket>>), Halt> {
         let deadline = self.tools.ambient.now() + CLAIM_TIME;
         let tickets = |making: &Making| making.proposal.tickets.iter().map(|ticket| ticket.id).collect();
         let claims = matches.iter().zip(&making);

@@ -28,12 +28,12 @@ impl Room {
     }
 
     /// A ticket arrives.
-    pub fn insert(&mut self, ticket: Ticket, now: OffsetDateTime) -> Option<Proposal> {
+    pub fn insert(&mut self, ticket: Arc<Ticket>, now: OffsetDateTime) -> Option<Proposal> {
         self.matcher.insert(ticket, now)
     }
 
     /// A ticket comes back, or comes while no matches are made: a tick looks at it.
-    pub fn restore(&mut self, ticket: Ticket, now: OffsetDateTime) {
+    pub fn restore(&mut self, ticket: Arc<Ticket>, now: OffsetDateTime) {
         self.matcher.restore(ticket, now);
     }
 
@@ -55,7 +55,7 @@ impl Room {
     }
 
     /// Takes rules; says which tickets can never be in a match any more.
-    pub fn follow(&mut self, queue: &QueueRules, now: OffsetDateTime) -> Vec<(Ticket, Unfit)> {
+    pub fn follow(&mut self, queue: &QueueRules, now: OffsetDateTime) -> Vec<(Arc<Ticket>, Unfit)> {
         self.revision = queue.revision;
         if **self.matcher.rules() == *queue.rules {
             return Vec::new();

@@ -1,6 +1,6 @@
 //! One queue: what waits in it, and what is claimed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use pkg_db::{from_millis, to_millis};
@@ -8,14 +8,18 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::super::tickets::{Claim, Fenced, MadeClaim};
+use super::entry::{Entry, Life};
+use crate::runs::Runs;
 
 /// A queue. Times are milliseconds.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    waiting: HashMap<Uuid, Waiting>,
-    by_number: BTreeMap<u64, Uuid>,
-    expiring: BTreeSet<(i64, Uuid)>,
-    seen: BTreeSet<(i64, Uuid)>,
+    /// The tickets that wait, by the numbers of their arrivals.
+    arrivals: Runs<(u64, Uuid)>,
+    /// The numbers of the same arrivals, by when their tickets expire…
+    expiring: Runs<(i64, u64)>,
+    /// …and by the last signs of life.
+    seen: Runs<(i64, u64)>,
     /// When somebody asked last why.
     asked: HashMap<Uuid, i64>,
     claims: HashMap<Uuid, MadeClaim>,
@@ -24,65 +28,64 @@ pub(super) struct Queue {
     pub(super) summary: Option<(Bytes, OffsetDateTime)>,
 }
 
-#[derive(Debug)]
-struct Waiting {
-    number: u64,
-    expires: i64,
-    seen: i64,
-}
-
 impl Queue {
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.claims.is_empty()
+        self.arrivals.is_empty() && self.claims.is_empty()
     }
 
     pub(super) fn count(&self) -> usize {
-        self.waiting.len()
+        self.arrivals.len()
     }
 
-    pub(super) fn has(&self, id: Uuid) -> bool {
-        self.waiting.contains_key(&id)
-    }
-
-    pub(super) fn arrive(&mut self, id: Uuid, expires: i64, seen: i64, now: i64) {
+    /// A ticket waits from now on: the number of its arrival.
+    pub(super) fn arrive(&mut self, id: Uuid, expires: i64, seen: i64, now: i64) -> u64 {
         const MICROS_PER_MILLI: u64 = 1_000;
         let now = u64::try_from(now).unwrap_or_default() * MICROS_PER_MILLI;
         let number = now.max(self.last_number + 1);
         self.last_number = number;
-        self.by_number.insert(number, id);
-        self.expiring.insert((expires, id));
-        self.seen.insert((seen, id));
-        self.waiting.insert(id, Waiting { number, expires, seen });
+        self.arrivals.insert((number, id));
+        self.expiring.insert((expires, number));
+        self.seen.insert((seen, number));
+        number
     }
 
-    pub(super) fn leave(&mut self, id: Uuid) {
-        let Some(Waiting { number, expires, seen }) = self.waiting.remove(&id) else { return };
-        self.by_number.remove(&number);
-        self.expiring.remove(&(expires, id));
-        self.seen.remove(&(seen, id));
+    /// A ticket waits no more from now on, if it does.
+    pub(super) fn leave(&mut self, entry: &Entry) {
+        let Life::Queued(number) = entry.life else { return };
+        let id = entry.ticket.id;
+        self.arrivals.remove(&(number, id));
+        self.expiring.remove(&(entry.expires, number));
+        self.seen.remove(&(entry.seen, number));
         self.asked.remove(&id);
     }
 
     pub(super) fn after(&self, number: u64) -> impl Iterator<Item = (u64, Uuid)> {
-        self.by_number.range(number.saturating_add(1)..).map(|(number, id)| (*number, *id))
+        self.arrivals.from(&(number.saturating_add(1), Uuid::nil())).copied()
     }
 
-    pub(super) fn sign(&mut self, id: Uuid, now: i64, asks: bool) {
-        let Some(waiting) = self.waiting.get_mut(&id) else { return };
-        self.seen.remove(&(waiting.seen, id));
-        self.seen.insert((now, id));
-        waiting.seen = now;
+    pub(super) fn sign(&mut self, entry: &mut Entry, now: i64, asks: bool) {
+        let before = entry.seen;
+        entry.seen = before.max(now);
+        let Life::Queued(number) = entry.life else { return };
+        self.seen.remove(&(before, number));
+        self.seen.insert((entry.seen, number));
         if asks {
-            self.asked.insert(id, now);
+            self.asked.insert(entry.ticket.id, entry.seen);
         }
     }
 
     pub(super) fn gone(&self, before: i64, max: usize) -> Vec<Uuid> {
-        self.seen.range(..(before, Uuid::nil())).take(max).map(|(_, id)| *id).collect()
+        self.first_of(&self.seen, |seen| seen < before, max)
     }
 
     pub(super) fn expired(&self, now: i64, max: usize) -> Vec<Uuid> {
-        self.expiring.range(..=(now, Uuid::max())).take(max).map(|(_, id)| *id).collect()
+        self.first_of(&self.expiring, |expires| expires <= now, max)
+    }
+
+    /// The tickets that come first by a time, as long as it is one of these.
+    fn first_of(&self, times: &Runs<(i64, u64)>, is_due: impl Fn(i64) -> bool, max: usize) -> Vec<Uuid> {
+        let due = times.iter().take_while(|(time, _)| is_due(*time)).take(max);
+        due.filter_map(|(_, number)| self.arrivals.from(&(*number, Uuid::nil())).next()).map(|(_, id)| *id).collect()
     }
 
     pub(super) fn asked(&mut self, since: i64, max: usize) -> Vec<Uuid> {
