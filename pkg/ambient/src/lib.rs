@@ -86,10 +86,16 @@ impl Ambient {
     /// thread's generator, which need not ask the operating system each time.
     #[must_use]
     pub fn id(&self) -> Uuid {
-        let random: [u8; 10] = rand::random();
+        let random: [u8; 10] = self.noise();
         let milliseconds = self.now().unix_timestamp_nanos() / 1_000_000;
         let milliseconds = u64::try_from(milliseconds).unwrap_or(0);
         uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid()
+    }
+
+    /// Random bytes for names that are no secrets: those of the thread's generator, as for [`Self::id`].
+    #[must_use]
+    pub fn noise<const N: usize>(&self) -> [u8; N] {
+        rand::random()
     }
 
     /// Random bytes fit for secrets.

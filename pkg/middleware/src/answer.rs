@@ -75,10 +75,10 @@ impl Answer {
         inner: Body,
         guard: Option<StreamGuard>,
         limit: usize,
-        context: RequestContext,
+        context: Arc<RequestContext>,
         observation: Observation,
     ) -> Self {
-        let (scanner, context) = (FrameScanner::new(limit), Arc::new(context));
+        let scanner = FrameScanner::new(limit);
         Self { inner: Some(inner), last: None, guard, scanner, limit, context, observation }
     }
 

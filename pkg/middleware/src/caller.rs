@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{Extensions, HeaderValue};
 use pkg_auth::Role;
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -89,7 +89,13 @@ impl RequestContext {
     ///
     /// A request made by hand has none: to ask there is a mistake in the program, and answers `INTERNAL`.
     pub fn of<T>(request: &Request<T>) -> Result<&Self, Status> {
-        request.extensions().get::<Self>().ok_or_else(|| Problem::internal("the request came past the server").into())
+        Self::among(request.extensions()).ok_or_else(|| Problem::internal("the request came past the server").into())
+    }
+
+    /// The context among what a request carries, if it came through a [`Server`](crate::Server).
+    #[must_use]
+    pub fn among(extensions: &Extensions) -> Option<&Self> {
+        extensions.get::<Arc<Self>>().map(AsRef::as_ref)
     }
 
     /// Cancelled when the server begins to drain: a stream may then say where to go, before it is ended.
@@ -110,8 +116,8 @@ impl RequestContext {
     }
 
     /// Runs a future as work for this request.
-    pub(crate) fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
-        CURRENT.scope(Arc::new(self), future)
+    pub(crate) fn scope<F: Future>(self: &Arc<Self>, future: F) -> impl Future<Output = F::Output> {
+        CURRENT.scope(self.clone(), future)
     }
 
     /// Runs a function as work for this request.

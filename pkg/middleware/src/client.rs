@@ -122,7 +122,7 @@ impl<S> ServiceChannel<S> {
         headers.insert(AUTHORIZATION, self.identity.authorization());
         RequestContext::with_current(|context| {
             headers.insert(X_REQUEST_ID, context.request_id.0.clone());
-            headers.insert(TRACEPARENT, context.trace.header(self.identity.ambient.random()));
+            headers.insert(TRACEPARENT, context.trace.header(self.identity.ambient.noise()));
             let Some(left) = context.time_left() else { return true };
             // A timeout that the caller of this client chose may be shorter.
             let chosen = deadline::take_timeout(headers).ok().flatten();
@@ -178,14 +178,14 @@ mod tests {
         identity.over(mirror).oneshot(request).await.expect("it never fails")
     }
 
-    fn context(deadline: Option<Instant>) -> RequestContext {
-        RequestContext {
+    fn context(deadline: Option<Instant>) -> Arc<RequestContext> {
+        Arc::new(RequestContext {
             request_id: RequestId(HeaderValue::from_static("outer")),
             trace: TraceContext { trace_id: TraceId([1; 16]), span_id: [2; 8], flags: 1 },
             client_address: None,
             deadline,
             draining: Arc::default(),
-        }
+        })
     }
 
     async fn token(identity: &Arc<ServiceIdentity>) -> String {

@@ -1,10 +1,12 @@
 //! What arrives at the port: told apart by content type, and brought to the gRPC layers.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
+use futures::FutureExt;
+use futures::future::{BoxFuture, NeverError};
 use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, ORIGIN};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use pkg_ambient::Ambient;
@@ -69,15 +71,16 @@ impl Api {
         Self { web: GrpcWebLayer::new().layer(grpc.clone()), grpc, json, pages, json_deadline }
     }
 
-    async fn call_grpc(&self, request: Request<Body>) -> Response<Body> {
+    fn call_grpc(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
         if request.method() != Method::POST {
-            return method_not_allowed("POST", "gRPC is always a POST");
+            return ready(method_not_allowed("POST", "gRPC is always a POST")).boxed();
         }
         if request.version() != Version::HTTP_2 {
             let message = "gRPC needs HTTP/2; HTTP/1.1 can do gRPC-Web and JSON";
-            return refusal(StatusCode::HTTP_VERSION_NOT_SUPPORTED, Code::Unimplemented, "HTTP2_NEEDED", message);
+            let version = StatusCode::HTTP_VERSION_NOT_SUPPORTED;
+            return ready(refusal(version, Code::Unimplemented, "HTTP2_NEEDED", message)).boxed();
         }
-        self.grpc.clone().answer(request).await
+        self.grpc.answer(request)
     }
 
     /// tonic-web knows exactly four content types, and answers in text only if `accept` says so.
@@ -104,15 +107,29 @@ impl Edge {
         Self { shared: Arc::new(Shared { api, admin, cors, ambient }) }
     }
 
-    async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        // Only pages of other origins need the headers; everything else is spared the cost.
+    /// Answers a request. Calls by gRPC, of which there are most, do without whatever the others need.
+    fn answer(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
+        match &self.shared.api {
+            Some(api) if matches!(protocol(&request), Protocol::Grpc) && !self.is_cross_origin(&request) => {
+                api.call_grpc(request)
+            }
+            _ => self.clone().answer_any(request).boxed(),
+        }
+    }
+
+    async fn answer_any(self, request: Request<Body>) -> Response<Body> {
         match &self.shared.cors {
-            Some(cors) if request.headers().contains_key(ORIGIN) => {
-                let route = service_fn(|request| async move { Ok::<_, Infallible>(self.route(request).await) });
+            Some(cors) if self.is_cross_origin(&request) => {
+                let route = service_fn(|request| async { Ok::<_, Infallible>(self.route(request).await) });
                 answer(cors.layer(route), request).await
             }
             _ => self.route(request).await,
         }
+    }
+
+    /// Only pages of other origins need the headers; everything else is spared the cost.
+    fn is_cross_origin(&self, request: &Request<Body>) -> bool {
+        self.shared.cors.is_some() && request.headers().contains_key(ORIGIN)
     }
 
     async fn route(&self, request: Request<Body>) -> Response<Body> {
@@ -127,7 +144,7 @@ impl Edge {
     /// Admin, pages, JSON, and what nobody serves.
     async fn answer_http(&self, mut request: Request<Body>) -> Response<Body> {
         let request_id =
-            take_or_make_request_id(request.headers(), &self.shared.ambient, &self.shared.ambient.random::<10>());
+            take_or_make_request_id(request.headers(), &self.shared.ambient, &self.shared.ambient.noise::<10>());
         // The layers take it from the header, so that a JSON call has one id from end to end.
         request.headers_mut().insert(X_REQUEST_ID, request_id.0.clone());
         let mut response = self.find_http(request).await;
@@ -168,13 +185,12 @@ pub(crate) struct ConnectionEdge {
 impl hyper::service::Service<Request<hyper::body::Incoming>> for ConnectionEdge {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+    type Future = NeverError<BoxFuture<'static, Response<Body>>>;
 
     fn call(&self, request: Request<hyper::body::Incoming>) -> Self::Future {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(self.peer);
-        let edge = self.edge.clone();
-        Box::pin(async move { Ok(edge.answer(request).await) })
+        self.edge.answer(request).never_error()
     }
 }
 

@@ -4,12 +4,13 @@
 //! order, which matters, would be spread over as many types.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, NeverError};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use pkg_ambient::Ambient;
@@ -29,6 +30,7 @@ use crate::normalise::{self, Outcome};
 use crate::observation::Observation;
 use crate::panic_guard;
 use crate::problem::Problem;
+use crate::service::Handler;
 use crate::settings::Limits;
 use crate::streams::{StreamLease, Streams, revoked};
 use crate::trace_context::TraceContext;
@@ -51,37 +53,61 @@ pub(crate) struct Stack {
 }
 
 /// What a request was given on its way to the handler.
-struct Admission {
+struct Admission<'a> {
+    handler: &'a dyn Handler,
     caller: Option<Caller>,
     stream: Option<StreamLease>,
+}
+
+/// A request on its way through its handler.
+struct Call {
+    handled: BoxFuture<'static, Result<Response<Body>, Infallible>>,
+    context: Arc<RequestContext>,
+    guard: Option<StreamGuard>,
+    observation: Observation,
+}
+
+enum Begun {
+    Call(Call),
+    Refused(Response<Body>),
 }
 
 impl Stack {
     /// Answers one gRPC request.
     pub(crate) async fn call(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
+        match self.begin(request) {
+            Begun::Call(call) => call.answer(self.limits.message_bytes).await,
+            Begun::Refused(response) => response,
+        }
+    }
+
+    /// All that comes before the handler. It is a function, since whatever an `async fn` has at hand is part of its future,
+    /// and that is copied several times for each call.
+    fn begin(&self, request: Request<Body>) -> Begun {
         let (mut parts, body) = request.into_parts();
         let mut context = self.context(&parts);
-        let request_id = context.request_id.clone();
-        let method = self.methods.find(parts.uri.path()).clone();
+        let method = self.methods.find(parts.uri.path());
         let mut observation = Observation::start(method.clone(), &context);
-        let mut response = match self.admit(&mut parts, &mut context, &method, &mut observation) {
-            Ok(admission) => {
-                let request = Request::from_parts(parts, body);
-                self.answer(request, context, &method, admission, observation).await
-            }
-            Err(problem) => {
-                discard(body);
-                refuse(problem, &mut observation)
-            }
-        };
-        response.headers_mut().insert(X_REQUEST_ID, request_id.0);
-        response
+        let Admission { handler, caller, stream } =
+            match self.admit(&mut parts, &mut context, method, &mut observation) {
+                Ok(admission) => admission,
+                Err(problem) => {
+                    discard(body);
+                    return Begun::Refused(refuse(problem, &mut observation));
+                }
+            };
+        let expiry = |deadline| self.expiry(deadline, caller.as_ref());
+        let guard = stream.map(|lease| StreamGuard { lease, expiry: expiry(context.deadline) });
+        let context = Arc::new(context);
+        parts.extensions.insert(context.clone());
+        let body = Body::new(LimitedBody::new(body, self.limits.message_bytes));
+        let handled = handler.call(Request::from_parts(parts, body));
+        Begun::Call(Call { handled, context, guard, observation })
     }
 
     /// Request id, trace, client address.
     fn context(&self, parts: &Parts) -> RequestContext {
-        // One draw for all of them: it is a call to the operating system.
-        let random: [u8; 34] = self.ambient.random();
+        let random: [u8; 34] = self.ambient.noise();
         let (for_id, for_trace) = random.split_at(10);
         let (trace_id, span_id) = for_trace.split_at(16);
         let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
@@ -95,13 +121,13 @@ impl Stack {
     }
 
     /// Deadline, token and role, a place among the streams.
-    fn admit(
+    fn admit<'a>(
         &self,
         parts: &mut Parts,
         context: &mut RequestContext,
-        method: &Method,
+        method: &'a Method,
         observation: &mut Observation,
-    ) -> Result<Admission, Problem> {
+    ) -> Result<Admission<'a>, Problem> {
         let timeout = take_timeout(&mut parts.headers)?;
         let longest = (!method.kind.streams_answer()).then_some(self.limits.unary_deadline);
         let timeout = match (timeout, longest) {
@@ -113,16 +139,16 @@ impl Stack {
         if timeout.is_some_and(|timeout| timeout.is_zero()) {
             return Err(deadline_exceeded());
         }
-        if method.handler.is_none() {
+        let Some(handler) = method.handler.as_deref() else {
             return Err(Problem::new(Code::Unimplemented, "METHOD_NOT_FOUND", "there is no such method here"));
-        }
+        };
         let caller = self.authenticator.admit(&parts.headers, method.access)?;
         if let Some(caller) = caller {
             observation.called_by(caller.user_id);
             parts.extensions.insert(caller);
         }
         let stream = self.admit_stream(method, caller.as_ref())?;
-        Ok(Admission { caller, stream })
+        Ok(Admission { handler, caller, stream })
     }
 
     fn admit_stream(&self, method: &Method, caller: Option<&Caller>) -> Result<Option<StreamLease>, Problem> {
@@ -137,46 +163,6 @@ impl Stack {
         Ok(Some(lease))
     }
 
-    /// Calls the handler, within the deadline, and guards what it answers with.
-    async fn answer(
-        &self,
-        request: Request<Body>,
-        context: RequestContext,
-        method: &Method,
-        admission: Admission,
-        mut observation: Observation,
-    ) -> Response<Body> {
-        let limit = self.limits.message_bytes;
-        let mut request = request.map(|body| Body::new(LimitedBody::new(body, limit)));
-        request.extensions_mut().insert(context.clone());
-        let mut guard = admission
-            .stream
-            .map(|lease| StreamGuard { lease, expiry: self.expiry(context.deadline, admission.caller.as_ref()) });
-        let handled = AssertUnwindSafe(call_handler(method, request, context.clone())).catch_unwind();
-        let handled = match guard.as_mut() {
-            // A stream may have to end before its handler has begun to answer.
-            Some(guard) => tokio::select! {
-                biased;
-                problem = guard.ended() => Err(problem),
-                handled = handled => Ok(handled),
-            },
-            None => within(context.deadline, handled).await,
-        };
-        let mut response = match handled {
-            Ok(Ok(response)) => response,
-            Ok(Err(panicked)) => {
-                return refuse(panic_guard::problem(panicked.as_ref(), &context.request_id), &mut observation);
-            }
-            Err(problem) => return refuse(problem, &mut observation),
-        };
-        if normalise::is_status_only(response.headers()) {
-            let outcome = normalise::normalise(response.headers_mut());
-            observation.finish(outcome.code, outcome.error.as_deref());
-            return response.map(|_| Body::empty());
-        }
-        response.map(|body| Body::new(Answer::new(body, guard, limit, context, observation)))
-    }
-
     /// A stream ends at its deadline or with its token, whichever is earlier.
     fn expiry(&self, deadline: Option<Instant>, caller: Option<&Caller>) -> Option<Expiry> {
         let token_ends = caller.and_then(|caller| Instant::now().checked_add(self.authenticator.time_left(caller)));
@@ -189,13 +175,34 @@ impl Stack {
     }
 }
 
-async fn call_handler(method: &Method, request: Request<Body>, context: RequestContext) -> Response<Body> {
-    match &method.handler {
-        Some(handler) => match context.scope(handler.call(request)).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        },
-        None => Status::from(Problem::internal("a method without a handler was admitted")).into_http(),
+impl Call {
+    /// Waits for the handler, within the deadline, and guards what it answers with.
+    async fn answer(mut self, limit: usize) -> Response<Body> {
+        let handled = AssertUnwindSafe(self.context.scope(&mut self.handled)).catch_unwind();
+        let handled = match self.guard.as_mut() {
+            // A stream may have to end before its handler has begun to answer.
+            Some(guard) => tokio::select! {
+                biased;
+                problem = guard.ended() => Err(problem),
+                handled = handled => Ok(handled),
+            },
+            None => within(self.context.deadline, handled).await,
+        };
+        let Self { context, guard, mut observation, .. } = self;
+        let mut response = match handled {
+            Ok(Ok(Ok(response))) => response,
+            Ok(Err(panicked)) => {
+                return refuse(panic_guard::problem(panicked.as_ref(), &context.request_id), &mut observation);
+            }
+            Err(problem) => return refuse(problem, &mut observation),
+        };
+        response.headers_mut().insert(X_REQUEST_ID, context.request_id.0.clone());
+        if normalise::is_status_only(response.headers()) {
+            let outcome = normalise::normalise(response.headers_mut());
+            observation.finish(outcome.code, outcome.error.as_deref());
+            return response.map(|_| Body::empty());
+        }
+        response.map(|body| Body::new(Answer::new(body, guard, limit, context, observation)))
     }
 }
 
@@ -215,7 +222,9 @@ fn refuse(problem: Problem, observation: &mut Observation) -> Response<Body> {
     let status = Status::from(problem);
     let outcome = Outcome::of(&status);
     observation.finish(outcome.code, outcome.error.as_deref());
-    status.into_http()
+    let mut response = status.into_http();
+    response.headers_mut().insert(X_REQUEST_ID, observation.request_id().0.clone());
+    response
 }
 
 /// The caller's id if it is one that a log can take, else a new one.
@@ -251,28 +260,29 @@ impl InProcess {
         let _ = self.stack.set(stack);
     }
 
-    /// What [`tower::Service::call`] does, without its box.
-    pub(crate) async fn answer(self, request: Request<Body>) -> Response<Body> {
-        let Some(stack) = self.stack.get() else {
-            let problem = Problem::new(Code::Unavailable, "SERVER_STARTING", "the server is not there yet");
-            return Status::from(problem).into_http();
-        };
-        stack.clone().call(request).await
+    /// Answers one gRPC request.
+    pub(crate) fn answer(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
+        match self.stack.get() {
+            Some(stack) => stack.clone().call(request).boxed(),
+            None => {
+                let problem = Problem::new(Code::Unavailable, "SERVER_STARTING", "the server is not there yet");
+                ready(Status::from(problem).into_http()).boxed()
+            }
+        }
     }
 }
 
 impl tower::Service<Request<Body>> for InProcess {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+    type Future = NeverError<BoxFuture<'static, Response<Body>>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let this = self.clone();
-        Box::pin(async move { Ok(this.answer(request).await) })
+        self.answer(request).never_error()
     }
 }
 

@@ -158,7 +158,7 @@ impl EventParts {
 /// Who calls, and what is known of the request.
 fn admitted(request: &Request<Body>) -> Result<(Follower, RequestContext), Status> {
     let caller = request.extensions().get::<Caller>();
-    let context = request.extensions().get::<RequestContext>();
+    let context = RequestContext::among(request.extensions());
     let (caller, context) = caller.zip(context).ok_or_else(|| Problem::internal("the request came past the server"))?;
     Ok((parse::follower(caller)?, context.clone()))
 }
