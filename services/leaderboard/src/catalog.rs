@@ -95,7 +95,8 @@ impl Catalog {
         if let Some(board) = self.known(board) {
             return Ok(board);
         }
-        let game = self.games.ask(board.game).await?;
+        // Boxed, as it is seldom needed and large.
+        let game = Box::pin(self.games.ask(board.game)).await?;
         game.boards.get(&board.key).cloned().ok_or(BoardError::BoardNotFound)
     }
 

@@ -15,7 +15,8 @@ use pkg_ambient::Ambient;
 use pkg_api::log::v1::Record;
 use pkg_log::{AppendError, Appended, Log, Topic};
 use pkg_middleware::AnyChannel;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
 use crate::board::{BoardId, Refusal, Standings};
@@ -120,13 +121,7 @@ impl Submissions {
         deadline: Option<Instant>,
     ) -> Result<Submission, SubmitError> {
         let until = answer_at(deadline);
-        let submission = async {
-            match self.inner.admit(score, actor).await? {
-                Admitted::New(checked) => self.inner.record(checked, actor, until).await,
-                Admitted::Answered(submission) => Ok(submission),
-            }
-        }
-        .await;
+        let submission = self.inner.submit(score, actor, until).await;
         self.inner.counters.submitted(&submission);
         submission
     }
@@ -183,7 +178,15 @@ impl Submissions {
     }
 }
 
+// What is seldom needed is boxed, as a future has room for all that it may come to, and is copied several times.
 impl Inner {
+    async fn submit(&self, score: NewScore, actor: Actor, until: Instant) -> Result<Submission, SubmitError> {
+        match self.admit(score, actor).await? {
+            Admitted::New(checked) => self.record(checked, actor, until).await,
+            Admitted::Answered(submission) => Ok(submission),
+        }
+    }
+
     /// Checks a score. One that was recorded before is answered as it was then, also if it could not be submitted any more.
     async fn admit(&self, score: NewScore, actor: Actor) -> Result<Admitted, SubmitError> {
         let board = self.catalog.find(&score.board).await?;
@@ -193,17 +196,26 @@ impl Inner {
         match self.check(&board, &score, player, actor).await {
             Ok(()) => Ok(Admitted::New(Checked { score, player, board, hash })),
             Err(refusal) if checking::is_of_now(&refusal) => {
-                let wanted = Wanted { board: score.board.clone(), player, submission: score.submission };
-                match self.finder.row(wanted).await? {
-                    Some(row) if row.content_hash == hash => {
-                        let state = self.finder.applied(&score.board, row).await;
-                        Ok(Admitted::Answered(Submission { board: score.board, state }))
-                    }
-                    _ => Err(refusal),
+                match Box::pin(self.as_before(&score, player, hash)).await? {
+                    Some(submission) => Ok(Admitted::Answered(submission)),
+                    None => Err(refusal),
                 }
             }
             Err(refusal) => Err(refusal),
         }
+    }
+
+    /// What became of the same score when it was recorded before.
+    async fn as_before(
+        &self,
+        score: &NewScore,
+        player: Uuid,
+        hash: [u8; 32],
+    ) -> Result<Option<Submission>, StoreError> {
+        let wanted = Wanted { board: score.board.clone(), player, submission: score.submission };
+        let Some(row) = self.finder.row(wanted).await?.filter(|row| row.content_hash == hash) else { return Ok(None) };
+        let state = self.finder.applied(&score.board, row).await;
+        Ok(Some(Submission { board: score.board.clone(), state }))
     }
 
     async fn check(
@@ -216,7 +228,7 @@ impl Inner {
         checking::board(board, score, actor)?;
         if board.definition.require_seat {
             let session = score.session.ok_or(SubmitError::SeatRequired)?;
-            if !self.seats.has(score.board.game, session, player).await? {
+            if !Box::pin(self.seats.has(score.board.game, session, player)).await? {
                 return Err(SubmitError::SeatRequired);
             }
         }
@@ -234,7 +246,7 @@ impl Inner {
             return Err(SubmitError::Unavailable("too many submissions wait for their outcome".into()));
         };
         let appended = self.append(&record, until).await?;
-        let settled = timeout_at(until, self.settled(&mut expected, &checked, appended)).await;
+        let settled = self.settled(&mut expected, &checked, appended, until).await;
         let Checked { mut score, player, .. } = checked;
         let board = score.board.clone();
         score.player = Some(player);
@@ -281,13 +293,29 @@ impl Inner {
         expected: &mut Expected,
         checked: &Checked,
         appended: Appended,
+        until: Instant,
+    ) -> Result<Result<Outcome, StoreError>, Elapsed> {
+        if self.outcomes.are_here(appended.position.partition) {
+            match timeout_at(until.min(Instant::now() + GRACE), &mut expected.settled).await {
+                Ok(Ok(Settled::Kept(row, ranks))) => return Ok(Ok(Outcome::Applied(row, ranks))),
+                Ok(Ok(settled)) => {
+                    let told = async { Ok(self.told(&checked.score.board, settled).await) };
+                    return Box::pin(timeout_at(until, told)).await;
+                }
+                Ok(Err(_)) | Err(_) => {}
+            }
+        }
+        Box::pin(timeout_at(until, self.looked_for(expected, checked, appended))).await
+    }
+
+    /// What has become of a record: told late, or found when its board is so far.
+    async fn looked_for(
+        &self,
+        expected: &mut Expected,
+        checked: &Checked,
+        appended: Appended,
     ) -> Result<Outcome, StoreError> {
         let Checked { score, player, hash, .. } = checked;
-        if self.outcomes.are_here(appended.position.partition)
-            && let Ok(Ok(settled)) = timeout(GRACE, &mut expected.settled).await
-        {
-            return Ok(self.told(&score.board, settled).await);
-        }
         let reached = self.watermarks.reached(&score.board, appended.position.offset);
         tokio::select! {
             biased;
