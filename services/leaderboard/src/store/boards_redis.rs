@@ -2,11 +2,11 @@
 //!
 //! - `state`: a hash of the mark (`offset`, `erasures`), of the periods that have entries (`p:…`) and of those that are being
 //!   rebuilt (`s:…`: the attempt);
-//! - of each period `ranks`, a sorted set of places ([`PlaceKey`]) whose scores are all 0, so that it sorts by their bytes;
+//! - of each period `ranks`, a sorted set of places ([`PlaceKey`]) in the order of their bytes, scored by their values;
 //!   and `values`, a hash of players: the entry (the first 14 bytes of the place), the time (6 bytes), the attributes;
 //! - of each period that is being rebuilt `new_ranks`, `new_values` and, as long as the attempt is alive, `lease`.
 //!
-//! Scripts compare and move bytes and reckon with nothing but ranks.
+//! Scripts compare and move bytes, and reckon with nothing but ranks and scores.
 
 mod arounds;
 mod values;
@@ -33,14 +33,22 @@ use crate::board::{BoardId, PeriodId, PlaceKey};
 use arounds::Arounds;
 use values::{Answer, mark, outcomes, value, view};
 
+macro_rules! with_place {
+    ($library:literal, $file:literal) => {
+        LazyLock::new(|| {
+            let library = concat!(include_str!("boards_redis/place.lua"), include_str!($library));
+            Script::with_library(library, include_str!($file))
+        })
+    };
+}
 macro_rules! changing {
     ($file:literal) => {
-        LazyLock::new(|| Script::with_library(include_str!("boards_redis/library.lua"), include_str!($file)))
+        with_place!("boards_redis/library.lua", $file)
     };
 }
 macro_rules! reading {
     ($file:literal) => {
-        LazyLock::new(|| Script::with_library(include_str!("boards_redis/reading.lua"), include_str!($file)))
+        with_place!("boards_redis/reading.lua", $file)
     };
 }
 static APPLY: LazyLock<Script> = changing!("boards_redis/apply.lua");

@@ -13,7 +13,7 @@ for first = 1, #changed.players, CHUNK do
             local n = #later.players + 1
             later.players[n] = changed.players[i]
             later.fields[2 * n - 1], later.fields[2 * n] = changed.fields[2 * i - 1], changed.fields[2 * i]
-            later.members[2 * n - 1], later.members[2 * n] = 0, changed.members[2 * i]
+            later.members[2 * n - 1], later.members[2 * n] = changed.members[2 * i - 1], changed.members[2 * i]
         end
     end
 end

@@ -1,6 +1,6 @@
--- What scripts that change boards share. A value begins with the entry, 14 bytes: six of them, from the ninth, say when it
--- was reached. The member of an entry is the entry and its player.
-local ENTRY, CHUNK = 14, 1000
+-- What scripts that change boards share. A value begins with the entry, of which six bytes, from the ninth, say when it was
+-- reached. The member of an entry is its place: the entry and its player.
+local CHUNK = 1000
 
 -- Of `count` pairs of player and value from this place of ARGV: the changed ones, and the members of all.
 local function board_changes(place, count)
@@ -16,7 +16,7 @@ local function board_changes(place, count)
             n = n + 1
             changed.players[n] = player
             changed.fields[2 * n - 1], changed.fields[2 * n] = player, value
-            changed.members[2 * n - 1], changed.members[2 * n] = 0, member
+            changed.members[2 * n - 1], changed.members[2 * n] = place_score(member), member
         end
     end
     return changed, members

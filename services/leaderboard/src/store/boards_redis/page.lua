@@ -1,4 +1,15 @@
--- ARGV: the member after which to begin, or nothing, and the most.
-local after = ARGV[2] == '' and '-' or '(' .. ARGV[2]
-local members = redis.call('ZRANGEBYLEX', KEYS[2], after, '+', 'LIMIT', 0, ARGV[3])
-return board_view(members[1] and redis.call('ZRANK', KEYS[2], members[1]) or 0, members)
+-- ARGV: the place after which to begin, or nothing, and the most.
+local first = 0
+if ARGV[2] ~= '' then
+    local rank = redis.call('ZRANK', KEYS[2], ARGV[2])
+    first = rank and rank + 1
+    if not rank then
+        -- Nobody is there any more: it is put in to see where it would be.
+        redis.call('ZADD', KEYS[2], place_score(ARGV[2]), ARGV[2])
+        first = redis.call('ZRANK', KEYS[2], ARGV[2])
+        redis.call('ZREM', KEYS[2], ARGV[2])
+    end
+end
+-- A last one of -1 would be the last of all.
+local last = first + ARGV[3] - 1
+return board_view(first, last < first and {} or redis.call('ZRANGE', KEYS[2], first, last))

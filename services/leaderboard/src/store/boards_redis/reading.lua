@@ -1,5 +1,4 @@
 -- What scripts that read boards share. KEYS: the state, the ranks, the values. ARGV: the name of the period, and more.
-local ENTRY = 14
 local state = redis.call('HMGET', KEYS[1], 'offset', 'erasures', 'p:' .. ARGV[1])
 if not state[1] then return 0 end
 local total = redis.call('ZCARD', KEYS[2])
