@@ -70,6 +70,8 @@ impl PresenceStore for MemoryPresence {
             queues.retain(|(game, ends)| *game != report.game && *ends > now);
             if report.queued {
                 make_room(queues, MAX_QUEUES, |(_, ends)| *ends);
+                // Almost everyone waits in one queue at a time.
+                queues.reserve_exact(1);
                 queues.push((report.game, until));
             }
         }
