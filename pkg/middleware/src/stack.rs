@@ -88,14 +88,14 @@ impl Stack {
         let mut context = self.context(&parts);
         let method = self.methods.find(parts.uri.path());
         let mut observation = Observation::start(method.clone(), &context);
-        let Admission { handler, caller, stream } =
-            match self.admit(&mut parts, &mut context, method, &mut observation) {
-                Ok(admission) => admission,
-                Err(problem) => {
-                    discard(body);
-                    return Begun::Refused(refuse(problem, &mut observation));
-                }
-            };
+        let Admission { handler, caller, stream } = match self.admit(&mut parts, &mut context, method, &mut observation)
+        {
+            Ok(admission) => admission,
+            Err(problem) => {
+                discard(body);
+                return Begun::Refused(refuse(problem, &mut observation));
+            }
+        };
         let expiry = |deadline| self.expiry(deadline, caller.as_ref());
         let guard = stream.map(|lease| StreamGuard { lease, expiry: expiry(context.deadline) });
         let context = Arc::new(context);
@@ -262,13 +262,11 @@ impl InProcess {
 
     /// Answers one gRPC request.
     pub(crate) fn answer(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
-        match self.stack.get() {
-            Some(stack) => stack.clone().call(request).boxed(),
-            None => {
-                let problem = Problem::new(Code::Unavailable, "SERVER_STARTING", "the server is not there yet");
-                ready(Status::from(problem).into_http()).boxed()
-            }
+        if let Some(stack) = self.stack.get() {
+            return stack.clone().call(request).boxed();
         }
+        let problem = Problem::new(Code::Unavailable, "SERVER_STARTING", "the server is not there yet");
+        ready(Status::from(problem).into_http()).boxed()
     }
 }
 
