@@ -96,8 +96,7 @@ impl Stack {
                 return Begun::Refused(refuse(problem, &mut observation));
             }
         };
-        let expiry = |deadline| self.expiry(deadline, caller.as_ref());
-        let guard = stream.map(|lease| StreamGuard { lease, expiry: expiry(context.deadline) });
+        let guard = stream.map(|lease| StreamGuard { lease, expiry: self.expiry(context.deadline, caller.as_ref()) });
         let context = Arc::new(context);
         parts.extensions.insert(context.clone());
         let body = Body::new(LimitedBody::new(body, self.limits.message_bytes));
